@@ -1,0 +1,18 @@
+//! shardlift moves tables between MySQL keyspaces and splits or merges shards while applications keep writing.
+//!
+//! # Map
+//! Uses go downward; `tests/it/layers.rs` checks the edges.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | commands | `cli` |
+//! | long-lived or whole-story programs | `daemon`, `demo` |
+//! | decisions about workflows | `workflow` |
+//! | the copying and following engine | `engine` |
+//! | one source row → the target rows it becomes | `mapping` |
+//! | servers and state | `mysql`, `topology`; `local` stands beside |
+//! | nouns without I/O | `model` |
+#![forbid(unsafe_op_in_unsafe_fn)]
+#![warn(missing_debug_implementations)]
+
+pub mod model;

@@ -1,0 +1,21 @@
+//! The nouns of the domain. Nothing here does I/O, knows a clock or a server.
+//!
+//! Names, GTID sets, key ranges and rows are types of their own, so that a keyspace cannot be passed for a
+//! database, nor a position be compared as text.
+
+pub mod change;
+pub mod keyrange;
+pub mod names;
+pub mod position;
+pub mod row;
+pub mod table;
+pub mod workflow;
+
+pub use change::{RowChange, Txn};
+pub use keyrange::KeyRange;
+pub use names::{
+    Cell, CredentialName, DatabaseName, KeyspaceName, NameError, ShardName, TableName, TabletAlias, WorkflowName,
+};
+pub use position::{Gtid, GtidSet};
+pub use row::{Row, RowBuilder};
+pub use table::{Column, ColumnKind, Key, TableDef};

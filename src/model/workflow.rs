@@ -1,0 +1,111 @@
+//! What a workflow is: its kind, states, options and the words of Vitess for them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::names::NameError;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $type:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $type { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
+
+        impl $type {
+            /// Every value, in declaration order.
+            pub const ALL: &'static [$type] = &[$($type::$variant),+];
+
+            /// The word it is written as.
+            pub fn as_str(self) -> &'static str {
+                match self { $($type::$variant => $word),+ }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::ALL
+                    .iter()
+                    .copied()
+                    .find(|value| value.as_str().eq_ignore_ascii_case(text))
+                    .ok_or_else(|| NameError::new($what, text, concat!("expected one of:" $(, " ", $word)+)))
+            }
+        }
+    };
+}
+
+words!(/// What a tablet serves.
+    TabletType, "tablet type" {
+        /// Takes writes.
+        Primary = "PRIMARY",
+        /// Serves reads and may be promoted.
+        Replica = "REPLICA",
+        /// Serves batch reads, never promoted.
+        Rdonly = "RDONLY",
+});
+
+words!(/// What a workflow moves.
+    WorkflowKind, "workflow kind" {
+        /// Tables from one keyspace to another.
+        MoveTables = "MoveTables",
+        /// All tables of a keyspace from one set of shards to another.
+        Reshard = "Reshard",
+});
+
+words!(/// What the operator wants of a workflow.
+    Desired, "desired state" {
+        /// The streams should move.
+        Running = "Running",
+        /// The streams should rest where they are.
+        Paused = "Paused",
+        /// Everything the workflow made should go.
+        Cancelled = "Cancelled",
+});
+
+words!(/// Where a stream is. The words are those of Vitess's VReplication.
+    StreamState, "stream state" {
+        /// Created, nothing copied yet.
+        Init = "Init",
+        /// Copying snapshots in rounds.
+        Copying = "Copying",
+        /// Copied; applying the backlog of the binlog.
+        Lagging = "Lagging",
+        /// Level with the source but for the lag shown.
+        Running = "Running",
+        /// At rest: paused, or stopped after the copy as asked.
+        Stopped = "Stopped",
+        /// At rest after an error that retrying does not cure.
+        Error = "Error",
+});
+
+words!(/// What a DDL statement on a moved table does to the stream.
+    OnDdl, "on-ddl action" {
+        /// The stream stops at that GTID.
+        Stop = "STOP",
+        /// The statement is skipped.
+        Ignore = "IGNORE",
+        /// The statement is run on the target.
+        Exec = "EXEC",
+        /// The statement is run on the target; an error there is logged and skipped.
+        ExecIgnore = "EXEC_IGNORE",
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_parse_in_any_case_and_print_as_vitess_does() {
+        assert_eq!("replica".parse::<TabletType>().unwrap(), TabletType::Replica);
+        assert_eq!(OnDdl::ExecIgnore.to_string(), "EXEC_IGNORE");
+        assert!("MASTER".parse::<TabletType>().unwrap_err().to_string().contains("PRIMARY REPLICA RDONLY"));
+    }
+}
