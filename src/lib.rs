@@ -15,4 +15,10 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 #![warn(missing_debug_implementations)]
 
+pub mod cli;
+pub mod engine;
+pub mod local;
 pub mod model;
+pub mod mysql;
+pub mod topology;
+pub mod workflow;

@@ -14,7 +14,8 @@ pub mod workflow;
 pub use change::{RowChange, Txn};
 pub use keyrange::KeyRange;
 pub use names::{
-    Cell, CredentialName, DatabaseName, KeyspaceName, NameError, ShardName, TableName, TabletAlias, WorkflowName,
+    Cell, ClusterName, CredentialName, DatabaseName, InstanceId, KeyspaceName, NameError, ShardName, TableName,
+    TabletAlias, WorkflowName,
 };
 pub use position::{Gtid, GtidSet};
 pub use row::{Row, RowBuilder};

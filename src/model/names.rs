@@ -110,6 +110,10 @@ name!(/// A workflow within its target keyspace, e.g. `commerce2customer`.
     WorkflowName, "workflow", check_plain);
 name!(/// A name under which a user and password are looked up outside the topology.
     CredentialName, "credential name", check_plain);
+name!(/// One shardlift installation within a topology store, e.g. `main`.
+    ClusterName, "cluster", check_plain);
+name!(/// A running engine or gateway, unique within its cluster.
+    InstanceId, "instance id", check_plain);
 name!(/// A MySQL schema on one server.
     DatabaseName, "database", check_identifier);
 name!(/// A MySQL table.

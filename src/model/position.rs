@@ -29,7 +29,8 @@ pub struct GtidSource {
 }
 
 /// One transaction's identifier.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Gtid {
     /// Who issued it.
     pub source: GtidSource,
@@ -44,6 +45,32 @@ impl fmt::Display for Gtid {
         } else {
             write!(f, "{}:{}:{}", self.source.uuid, self.source.tag, self.number)
         }
+    }
+}
+
+impl FromStr for Gtid {
+    type Err = GtidError;
+
+    /// One `uuid:number` or `uuid:tag:number`.
+    fn from_str(text: &str) -> Result<Self, GtidError> {
+        let set: GtidSet = text.parse()?;
+        match set.iter().next() {
+            Some((source, [only])) if set.count() == 1 => Ok(Self { source: source.clone(), number: only.first }),
+            _ => Err(GtidError { text: text.chars().take(200).collect(), why: "exactly one transaction is expected" }),
+        }
+    }
+}
+
+impl TryFrom<String> for Gtid {
+    type Error = GtidError;
+    fn try_from(text: String) -> Result<Self, GtidError> {
+        text.parse()
+    }
+}
+
+impl From<Gtid> for String {
+    fn from(gtid: Gtid) -> String {
+        gtid.to_string()
     }
 }
 
@@ -146,8 +173,7 @@ fn insert(intervals: &mut Vec<Interval>, new: Interval) {
         intervals.insert(start, new);
         return;
     }
-    let merged =
-        Interval { first: intervals[start].first.min(new.first), last: intervals[end - 1].last.max(new.last) };
+    let merged = Interval { first: intervals[start].first.min(new.first), last: intervals[end - 1].last.max(new.last) };
     intervals[start] = merged;
     intervals.drain(start + 1..end);
 }

@@ -44,6 +44,35 @@ impl Row {
         (0..self.len()).map(|index| self.get(index))
     }
 
+    /// The row as bytes that [`Self::decode`] reads back: per value a little-endian u32 length (all ones for NULL), then
+    /// the bytes. Used for keys kept in the sidecar.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.bytes.len() + 4 * self.ends.len());
+        for value in self.values() {
+            out.extend_from_slice(&value.map_or(u32::MAX, |v| v.len() as u32).to_le_bytes());
+            out.extend_from_slice(value.unwrap_or_default());
+        }
+        out
+    }
+
+    /// Reads what [`Self::encode`] wrote; `None` if the bytes are something else.
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let mut builder = RowBuilder::default();
+        while !bytes.is_empty() {
+            let (length, rest) = bytes.split_first_chunk::<4>()?;
+            bytes = rest;
+            match u32::from_le_bytes(*length) {
+                u32::MAX => builder.push_null(),
+                length => {
+                    let (value, rest) = bytes.split_at_checked(length as usize)?;
+                    builder.push(value);
+                    bytes = rest;
+                }
+            }
+        }
+        builder.finish().ok()
+    }
+
     /// Heap size in bytes, for bounding queues.
     pub fn size(&self) -> usize {
         self.bytes.len() + 4 * self.ends.len() + std::mem::size_of::<Self>()
@@ -133,5 +162,7 @@ mod tests {
         assert_eq!(values, [Some(&b"ab"[..]), None, Some(b""), Some(b"c")]);
         let shifted: Row = [Some(&b"a"[..]), None, Some(b"b"), Some(b"c")].into_iter().collect();
         assert_ne!(row, shifted);
+        assert_eq!(Row::decode(&row.encode()), Some(row));
+        assert_eq!(Row::decode(&[9, 0, 0, 0, 1]), None);
     }
 }

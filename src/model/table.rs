@@ -87,6 +87,8 @@ pub struct Column {
     pub kind: ColumnKind,
     /// Whether NULL is allowed.
     pub nullable: bool,
+    /// Whether the server pads its numbers with zeros when it prints them (ZEROFILL); canonical text has none.
+    pub zerofill: bool,
     /// Its place (from 0) among *all* columns of the table, generated ones included: binlog row images count these.
     pub ordinal: usize,
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::names::NameError;
+use super::names::{KeyspaceName, NameError, TableName, WorkflowName};
 
 macro_rules! words {
     ($(#[$doc:meta])* $type:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
@@ -97,6 +97,75 @@ words!(/// What a DDL statement on a moved table does to the stream.
         /// The statement is run on the target; an error there is logged and skipped.
         ExecIgnore = "EXEC_IGNORE",
 });
+
+/// What the operator asked for when the workflow was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkflowSpec {
+    /// What is moved.
+    pub kind: WorkflowKind,
+    /// Where the tables are.
+    pub source_keyspace: KeyspaceName,
+    /// Where they go; the workflow's record lives under this keyspace.
+    pub target_keyspace: KeyspaceName,
+    /// The workflow's name, unique within the target keyspace.
+    pub name: WorkflowName,
+    /// The moved tables, resolved from whatever selection was given.
+    pub tables: Vec<TableName>,
+    /// How.
+    pub options: WorkflowOptions,
+}
+
+/// The choices a workflow is started with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkflowOptions {
+    /// What a DDL statement on a moved table does.
+    pub on_ddl: OnDdl,
+    /// Which types of source tablets may be read, in order of preference.
+    pub tablet_types: Vec<TabletType>,
+    /// Whether secondary keys are built after the copy instead of during it.
+    pub defer_secondary_keys: bool,
+    /// Whether the streams rest once the copy is complete.
+    pub stop_after_copy: bool,
+    /// Whether a source that may forget commits in a crash is accepted.
+    pub allow_unsafe_source: bool,
+    /// Connections on which chunks are copied and batches applied side by side.
+    pub workers: u32,
+    /// Rough size of one copied chunk, bytes.
+    pub chunk_bytes: u64,
+    /// How long a round of copying lasts before the binlog is caught up with, milliseconds.
+    pub round_ms: u64,
+}
+
+impl Default for WorkflowOptions {
+    fn default() -> Self {
+        Self {
+            on_ddl: OnDdl::Stop,
+            tablet_types: vec![TabletType::Primary],
+            defer_secondary_keys: true,
+            stop_after_copy: false,
+            allow_unsafe_source: false,
+            workers: 4,
+            chunk_bytes: 16 << 20,
+            round_ms: 60_000,
+        }
+    }
+}
+
+/// Limits on what a workflow may cost. `None` means no limit. May be changed while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Throttle {
+    /// Rows per second, copied and applied together.
+    pub rows_per_second: Option<u64>,
+    /// Bytes per second, copied and applied together.
+    pub bytes_per_second: Option<u64>,
+    /// Connections used side by side, at most the workflow's `workers`.
+    pub connections: Option<u32>,
+    /// Greatest lag of a target replica at which copying goes on, milliseconds.
+    pub replica_lag_ms: Option<u64>,
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,140 @@
+//! The command line: one file per noun, one variant per noun here.
+//!
+//! Exit codes: 0 done, 1 refused or failed, 2 usage (clap's own), 3 detached or still running.
+//!
+//! To add a noun: a file with a clap `Subcommand` and a `run(&Context) -> Result<Outcome>`, a variant of [`Noun`] that
+//! wraps it, and an arm in [`run`].
+
+mod cell;
+mod keyspace;
+mod output;
+mod shard;
+mod tablet;
+mod topo;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+
+pub use self::output::{Format, Listed, Output};
+use crate::model::ClusterName;
+use crate::topology::{Topology, default_address};
+
+/// Moves MySQL tables between keyspaces and splits or merges shards while applications keep writing.
+#[derive(Debug, Parser)]
+#[command(name = "shardlift", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+/// Flags every command takes, before or after its verb.
+#[derive(Debug, Args)]
+struct Global {
+    /// The topology: etcd://host:port,… or the path of an embedded one [default: a file in the user's data folder]
+    #[arg(long, global = true, env = "SHARDLIFT_TOPO", hide_env_values = true, value_name = "URL|PATH")]
+    topo: Option<String>,
+    /// The cluster within the topology
+    #[arg(long, global = true, env = "SHARDLIFT_CLUSTER", default_value = "main", value_name = "NAME")]
+    cluster: ClusterName,
+    /// How to print listings
+    #[arg(long, global = true, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Failure domains that tablets live in
+    #[command(subcommand)]
+    Cell(cell::Verb),
+    /// Logical databases
+    #[command(subcommand)]
+    Keyspace(keyspace::Verb),
+    /// Parts of a keyspace
+    #[command(subcommand)]
+    Shard(shard::Verb),
+    /// MySQL servers, each with the schema it holds
+    #[command(subcommand)]
+    Tablet(tablet::Verb),
+    /// The topology itself
+    #[command(subcommand)]
+    Topo(topo::Verb),
+}
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// What was asked was looked into and found wanting; the output says why.
+    Failed,
+    /// Left to run on its own, or still running.
+    Running,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::Failed => Self::from(1),
+            Outcome::Running => Self::from(3),
+        }
+    }
+}
+
+/// What commands work with.
+#[derive(Debug)]
+pub struct Context {
+    global: Global,
+    /// Where listings go.
+    pub output: Output,
+}
+
+impl Context {
+    /// The topology named by the flags.
+    pub async fn topology(&self) -> Result<Topology> {
+        let address = match &self.global.topo {
+            Some(address) => address.clone(),
+            None => default_address()
+                .context("there is no home folder to keep a topology in; name one with --topo")?
+                .display()
+                .to_string(),
+        };
+        Ok(Topology::open(&address, &self.global.cluster).await?)
+    }
+}
+
+/// Runs a parsed command.
+pub async fn run(cli: Cli) -> Result<Outcome> {
+    let context = Context { output: Output::new(cli.global.format), global: cli.global };
+    match cli.noun {
+        Noun::Cell(verb) => verb.run(&context).await,
+        Noun::Keyspace(verb) => verb.run(&context).await,
+        Noun::Shard(verb) => verb.run(&context).await,
+        Noun::Tablet(verb) => verb.run(&context).await,
+        Noun::Topo(verb) => verb.run(&context).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_may_stand_before_or_after_the_verb() {
+        for line in ["shardlift --topo /t --format json cell list", "shardlift cell list --format json --topo /t"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!((cli.global.topo.as_deref(), cli.global.format), (Some("/t"), Format::Json));
+        }
+    }
+}

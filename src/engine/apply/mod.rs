@@ -1,0 +1,7 @@
+//! Applying the binlog: transactions are folded into batches, batches are spread over connections and written.
+
+pub mod batch;
+pub mod partition;
+pub mod sql;
+pub mod tail;
+pub mod writer;

@@ -1,0 +1,223 @@
+//! Writes batches to the target.
+//!
+//! # Invariants
+//! - Every transaction begins with the owner guard and goes no further when it does not match.
+//! - The lane that moves the position commits last, after every other lane has; so the position never names a change
+//!   that is not on the target. A crash in between replays the batch, harmlessly.
+//! - Before a transaction is applied in part (a piece of one too large to hold), its GTID is in the stored ceiling.
+//! - Statements that the target took with a warning are not committed.
+
+use std::hash::RandomState;
+
+use crate::model::{DatabaseName, GtidSet, TableName};
+use crate::mysql::wire::Wire;
+
+use super::batch::Batch;
+use super::partition::{Lane, partition};
+use super::sql::{Collision, statements};
+use crate::engine::checkpoint::Checkpoint;
+use crate::engine::connect::{COPY_SLOT, Side};
+use crate::engine::error::EngineError;
+
+/// Fewer keys than this per lane are not worth another connection's commit.
+const KEYS_PER_LANE: usize = 500;
+/// Statements share a packet up to this many bytes; a larger one has its own.
+const SCRIPT_BYTES: usize = 4 << 20;
+
+/// The target side of a stream's apply: its connections and its checkpoint.
+#[derive(Debug)]
+pub struct Writer {
+    side: Side,
+    lanes: Vec<Wire>,
+    slot: u32,
+    hasher: RandomState,
+    /// The checkpoint as stored.
+    pub checkpoint: Checkpoint,
+}
+
+impl Writer {
+    /// A writer that opens connections as batches need them.
+    pub fn new(side: Side, checkpoint: Checkpoint) -> Self {
+        Self { side, lanes: Vec::new(), slot: 0, hasher: RandomState::new(), checkpoint }
+    }
+
+    /// Applies `batch` on at most `connections` connections and moves the position to its end.
+    pub async fn apply(&mut self, mut batch: Batch, connections: usize) -> Result<(), EngineError> {
+        let collision = if self.checkpoint.is_consistent() { Collision::Refuse } else { Collision::Displace };
+        let mut next = self.checkpoint.clone();
+        next.position.union(&batch.gtids);
+        if let Some(open) = &batch.open {
+            next.ceiling.add(open);
+        }
+        if let Some(last) = batch.last.take() {
+            next.last = Some(last);
+        }
+        let tables = batch.take_tables();
+        let keys: usize = tables.iter().map(|table| table.keys.len()).sum();
+        let lanes = connections.min(keys / KEYS_PER_LANE + 1).max(1);
+        self.open(lanes).await?;
+        let mut parts = partition(tables, lanes, &self.hasher);
+        let mover = parts.pop().unwrap_or_default();
+        let (mover_wire, others) = self.lanes[..lanes].split_last_mut().ok_or(EngineError::Cancelled)?;
+        let guard = self.checkpoint.guard_sql();
+        let database = &self.side.database;
+        let side = others.iter_mut().zip(parts).map(|(wire, lane)| {
+            let scripts = scripts(database, &guard, &lane, collision);
+            async move {
+                run(wire, scripts?).await?;
+                wire.execute(b"COMMIT").await.map_err(EngineError::from)
+            }
+        });
+        let last = run(mover_wire, scripts(database, &guard, &mover, collision)?);
+        let (rest, last) = tokio::join!(futures_util::future::join_all(side), last);
+        let outcome: Result<(), EngineError> = async {
+            for result in rest {
+                result?;
+            }
+            last?;
+            if mover_wire.execute(next.advance_sql().as_bytes()).await?.affected_rows != 1 {
+                return Err(EngineError::NotOwner);
+            }
+            mover_wire.execute(b"COMMIT").await?;
+            Ok(())
+        }
+        .await;
+        match outcome {
+            Ok(()) => {
+                next.ceiling = next.ceiling.minus(&next.position);
+                self.checkpoint = next;
+                Ok(())
+            }
+            Err(error) => {
+                // Whatever is open is rolled back by closing; the next attempt starts from the stored checkpoint.
+                self.lanes.clear();
+                Err(label(&self.side, error))
+            }
+        }
+    }
+
+    /// Raises the stored ceiling to `seen`, or notes the server the stream reads now.
+    pub async fn note(&mut self, seen: Option<&GtidSet>, source_uuid: Option<&str>) -> Result<(), EngineError> {
+        let mut next = self.checkpoint.clone();
+        if let Some(seen) = seen {
+            next.ceiling.union(seen);
+            next.ceiling = next.ceiling.minus(&next.position);
+        }
+        if let Some(uuid) = source_uuid {
+            next.source_uuid = Some(uuid.to_string());
+        }
+        self.open(1).await?;
+        next.store(&mut self.lanes[0]).await.map_err(|error| label(&self.side, error))?;
+        self.checkpoint = next;
+        Ok(())
+    }
+
+    /// Replaces the stored position, for a stream that has copied nothing yet.
+    pub async fn begin_at(&mut self, position: GtidSet, source_uuid: &str) -> Result<(), EngineError> {
+        let next = Checkpoint { position, source_uuid: Some(source_uuid.to_string()), ..self.checkpoint.clone() };
+        self.open(1).await?;
+        next.store(&mut self.lanes[0]).await.map_err(|error| label(&self.side, error))?;
+        self.checkpoint = next;
+        Ok(())
+    }
+
+    /// The target.
+    pub fn side(&self) -> &Side {
+        &self.side
+    }
+
+    /// A connection of the stream, for work between batches.
+    pub async fn connection(&mut self) -> Result<&mut Wire, EngineError> {
+        self.open(1).await?;
+        Ok(&mut self.lanes[0])
+    }
+
+    async fn open(&mut self, count: usize) -> Result<(), EngineError> {
+        if self.lanes.iter().any(|wire| !wire.is_usable()) {
+            self.lanes.clear();
+        }
+        while self.lanes.len() < count {
+            let wire = self.side.writer(&self.checkpoint, self.slot).await?;
+            self.slot = (self.slot + 1) % COPY_SLOT;
+            self.lanes.push(wire);
+        }
+        Ok(())
+    }
+}
+
+fn label(side: &Side, error: EngineError) -> EngineError {
+    match error {
+        EngineError::Server(source) => EngineError::Mysql { side: side.label.clone(), source },
+        error => error,
+    }
+}
+
+/// Statements sent in one packet. The server stops at the first that fails.
+#[derive(Debug, Default)]
+struct Script {
+    sql: Vec<u8>,
+    expect: Vec<Expect>,
+}
+
+/// How a statement's success looks.
+#[derive(Debug, Clone)]
+enum Expect {
+    Done,
+    Guard,
+    /// Rows of this table, with this many warnings.
+    Exact(TableName, u64),
+}
+
+impl Script {
+    fn push(&mut self, sql: &[u8], expect: Expect) {
+        if !self.sql.is_empty() {
+            self.sql.push(b';');
+        }
+        self.sql.extend_from_slice(sql);
+        self.expect.push(expect);
+    }
+}
+
+/// A lane's transaction up to but without its commit.
+fn scripts(
+    database: &DatabaseName,
+    guard: &str,
+    lane: &Lane,
+    collision: Collision,
+) -> Result<Vec<Script>, EngineError> {
+    let mut first = Script::default();
+    first.push(b"START TRANSACTION", Expect::Done);
+    first.push(guard.as_bytes(), Expect::Guard);
+    let mut out = vec![first];
+    for part in lane {
+        for statement in statements(database, part, collision)? {
+            let expect = Expect::Exact(part.table.name.clone(), statement.warnings);
+            match out.last_mut() {
+                Some(script) if script.sql.len() + statement.sql.len() <= SCRIPT_BYTES => {
+                    script.push(&statement.sql, expect);
+                }
+                // A large statement goes alone, uncopied.
+                _ => out.push(Script { sql: statement.sql, expect: vec![expect] }),
+            }
+        }
+    }
+    Ok(out)
+}
+
+async fn run(wire: &mut Wire, scripts: Vec<Script>) -> Result<(), EngineError> {
+    for script in scripts {
+        let results = wire.execute_script(&script.sql).await?;
+        for (result, expect) in results.into_iter().zip(script.expect) {
+            let done = result?;
+            match expect {
+                Expect::Guard if done.affected_rows != 1 => return Err(EngineError::NotOwner),
+                Expect::Exact(table, wanted) if u64::from(done.warnings) != wanted.min(u64::from(u16::MAX)) => {
+                    let detail = format!("{} warning(s) where {wanted} were expected", done.warnings);
+                    return Err(EngineError::Inexact { table, detail });
+                }
+                Expect::Done | Expect::Guard | Expect::Exact(..) => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Hands out chunks: first the holes a crash left, then each table's front, table after table.
+//!
+//! A chunk's upper key is found by an index read of as many rows as make up the wanted bytes, by the average row length
+//! known so far; so chunks follow the data, not the numbers in its keys.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::engine::error::EngineError;
+use crate::model::{DatabaseName, Row, TableDef, TableName};
+use crate::mysql::quote;
+use crate::mysql::wire::Wire;
+
+use super::gaps::{Left, Mark, Range};
+
+/// Rows per chunk stay within these bounds whatever their length.
+const ROWS: std::ops::RangeInclusive<u64> = 100..=500_000;
+
+/// A table that still has rows to copy.
+#[derive(Debug)]
+pub struct Pending {
+    /// The table.
+    pub table: Arc<TableDef>,
+    /// What is left of it.
+    pub left: Left,
+    /// Average row length in bytes, as known so far.
+    pub row_bytes: u64,
+}
+
+/// A chunk to copy.
+#[derive(Debug)]
+pub struct Chunk {
+    /// Of which table.
+    pub table: Arc<TableDef>,
+    /// Its place and range.
+    pub mark: Mark,
+}
+
+/// The chunks of a round.
+#[derive(Debug)]
+pub struct Planner {
+    wire: Wire,
+    database: DatabaseName,
+    chunk_bytes: u64,
+    pending: VecDeque<Pending>,
+}
+
+impl Planner {
+    /// Plans over `pending` on a connection of its own.
+    pub fn new(wire: Wire, database: DatabaseName, chunk_bytes: u64, pending: Vec<Pending>) -> Self {
+        Self { wire, database, chunk_bytes, pending: pending.into() }
+    }
+
+    /// The next chunk; `None` when all tables are handed out.
+    pub async fn next(&mut self) -> Result<Option<Chunk>, EngineError> {
+        while let Some(pending) = self.pending.front_mut() {
+            let table = pending.table.clone();
+            if let Some(mark) = pending.left.holes.pop() {
+                return Ok(Some(Chunk { table, mark }));
+            }
+            if let Some((lower, seq)) = pending.left.front.take() {
+                let rows = (self.chunk_bytes / pending.row_bytes.max(1)).clamp(*ROWS.start(), *ROWS.end());
+                let sql = boundary_sql(&self.database, &table, lower.as_ref(), rows)?;
+                let found = self.wire.query_one(&sql).await?;
+                let upper: Option<Row> = found.map(|row| row.iter().map(|value| value.as_deref()).collect());
+                pending.left.front = upper.clone().map(|upper| (Some(upper), seq + 1));
+                return Ok(Some(Chunk { table, mark: Mark { seq, range: Range { lower, upper } } }));
+            }
+            self.pending.pop_front();
+        }
+        Ok(None)
+    }
+
+    /// The tables of which a hole has not been handed out: their marks must not be merged yet.
+    pub fn holed(&self) -> Vec<TableName> {
+        let holed = self.pending.iter().filter(|pending| !pending.left.holes.is_empty());
+        holed.map(|pending| pending.table.name.clone()).collect()
+    }
+
+    /// Learns from a copied chunk how long rows of its table are.
+    pub fn learn(&mut self, table: &TableDef, rows: u64, bytes: u64) {
+        if let Some(pending) = self.pending.iter_mut().find(|p| p.table.name == table.name)
+            && let Some(average) = bytes.checked_div(rows)
+        {
+            pending.row_bytes = (pending.row_bytes + average.max(1)) / 2;
+        }
+    }
+}
+
+/// The key of the `rows`-th row after `lower`.
+fn boundary_sql(
+    database: &DatabaseName,
+    table: &TableDef,
+    lower: Option<&Row>,
+    rows: u64,
+) -> Result<Vec<u8>, EngineError> {
+    let mut sql = format!("SELECT {} FROM ", quote::select_list(table.key_columns())).into_bytes();
+    quote::push_keyed_table(&mut sql, database, table);
+    sql.extend_from_slice(b" WHERE ");
+    quote::push_range_predicate(&mut sql, table, lower, None)?;
+    quote::push_key_order(&mut sql, table, false);
+    sql.extend_from_slice(format!(" LIMIT 1 OFFSET {}", rows - 1).as_bytes());
+    Ok(sql)
+}

@@ -1,0 +1,111 @@
+//! One round of copying: chunks side by side until the time is up or nothing is left.
+//!
+//! # Invariants
+//! - A round begins behind the barrier: everything in P is visible on the server that is read (design §4.1, step 2).
+//! - It ends with no chunk half done: each is committed or was rolled back with the round's error.
+//! - Its ceiling E is read after its last chunk, and stored with the merged marks before anything is applied.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::checkpoint::Checkpoint;
+use crate::engine::connect::{COPY_SLOT, Side};
+use crate::engine::error::EngineError;
+use crate::engine::progress::Progress;
+use crate::engine::throttle::Valve;
+use crate::model::TableName;
+use crate::mysql::admin::OWNER_SLOTS;
+
+use super::chunk::{Copier, Method};
+use super::planner::{Pending, Planner};
+
+/// A chunk that meets a deadlock or a lock wait is tried again this often.
+const TRIES: u32 = 5;
+
+/// What a round needs.
+#[derive(Debug)]
+pub struct Round<'a> {
+    /// Where rows come from.
+    pub source: &'a Side,
+    /// Where they go.
+    pub target: &'a Side,
+    /// The stream's checkpoint, for its token.
+    pub checkpoint: &'a Checkpoint,
+    /// Its number, from 0.
+    pub number: u32,
+    /// How rows are handed over.
+    pub method: Method,
+    /// Chunks side by side.
+    pub workers: usize,
+    /// Rough chunk size in bytes.
+    pub chunk_bytes: u64,
+    /// When no further chunk is begun.
+    pub limit: Duration,
+    /// What slows it down.
+    pub valve: &'a Valve,
+    /// Where it is told.
+    pub progress: &'a Progress,
+    /// Ends it early, between chunks.
+    pub cancel: &'a CancellationToken,
+}
+
+impl Round<'_> {
+    /// Copies chunks of `pending`. Returns the tables whose marks have a hole still, and must not be merged.
+    pub async fn run(&self, pending: Vec<Pending>) -> Result<Vec<TableName>, EngineError> {
+        let wire = self.source.reader().await?;
+        let planner = Planner::new(wire, self.source.database.clone(), self.chunk_bytes, pending);
+        let planner = Arc::new(Mutex::new(planner));
+        let ends = Instant::now() + self.limit;
+        let mut workers = JoinSet::new();
+        for worker in 0..self.workers {
+            // Rounds alternate between two halves of the numbers, so that the last round's connections may linger.
+            let half = (OWNER_SLOTS - COPY_SLOT) / 2;
+            let slot = COPY_SLOT + (self.number % 2) * half + worker as u32 % half;
+            let (valve, method) = (self.valve.clone(), self.method);
+            let copier = Copier::connect(self.source, self.target, self.checkpoint, method, valve, slot).await?;
+            let (planner, progress, cancel) = (planner.clone(), self.progress.clone(), self.cancel.clone());
+            workers.spawn(work(copier, planner, progress, ends, cancel));
+        }
+        // The first error ends the round; dropping the set drops the other workers' connections and so their chunks.
+        while let Some(ended) = workers.join_next().await {
+            ended.map_err(|error| EngineError::Task(error.to_string()))??;
+        }
+        let planner = planner.lock().await;
+        Ok(planner.holed())
+    }
+}
+
+async fn work(
+    mut copier: Copier,
+    planner: Arc<Mutex<Planner>>,
+    progress: Progress,
+    ends: Instant,
+    cancel: CancellationToken,
+) -> Result<(), EngineError> {
+    while Instant::now() < ends && !cancel.is_cancelled() {
+        let Some(chunk) = planner.lock().await.next().await? else { break };
+        let mut tries = 0;
+        let copied = loop {
+            match copier.copy(&chunk).await {
+                Err(error) if tries < TRIES && error.is_lock_conflict() => {
+                    tries += 1;
+                    tracing::debug!(table = %chunk.table.name, %error, tries, "chunk tried again");
+                    copier.rollback().await?;
+                }
+                outcome => break outcome?,
+            }
+        };
+        planner.lock().await.learn(&chunk.table, copied.rows, copied.bytes);
+        progress.update(|snapshot| {
+            let table = snapshot.tables.entry(chunk.table.name.clone()).or_default();
+            table.rows += copied.rows;
+            table.bytes += copied.bytes;
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! Following the source: batches from its binlog go to the target, until told otherwise.
+//!
+//! # Invariants
+//! - A batch is applied only when all its transactions are in the source's `gtid_executed`: an event may arrive before
+//!   its commit is safe, and be lost in a failover (design §4.1).
+//! - Tables of which no chunk was read yet are not decoded: their chunks will be read behind a later barrier.
+//! - A DDL statement on a moved table is passed only as `--on-ddl` says; the position never moves over one silently.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::workflow::OnDdl;
+use crate::model::{Gtid, TableDef, TableName};
+use crate::mysql::binlog::{BinlogOptions, BinlogReader, Ddl, Tables};
+use crate::mysql::quote;
+
+use super::apply::batch::{Batch, LastTxn};
+use super::apply::tail::{Known, Step, Tail};
+use super::apply::writer::Writer;
+use super::error::EngineError;
+use super::progress::Progress;
+use super::source::Source;
+use super::throttle::Valve;
+
+/// The server says that it is alive this often when it has nothing to say.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A source transaction larger than this is applied in pieces.
+const PIECE_BYTES: usize = 8 << 20;
+/// How often the binlog's retention is looked at.
+const RETENTION_LOOK: Duration = Duration::from_secs(30);
+
+/// When to stop following.
+#[derive(Debug)]
+pub enum Until<'a> {
+    /// When the target equals the source for all that was copied: E ⊆ P.
+    Consistent,
+    /// When this task ends.
+    Done(&'a mut JoinHandle<Result<(), EngineError>>),
+    /// Never, but for the stream's cancellation.
+    Cancelled,
+}
+
+/// One stream's follower.
+#[derive(Debug)]
+pub struct Follower<'a> {
+    /// Where from.
+    pub source: &'a mut Source,
+    /// Where to.
+    pub writer: &'a mut Writer,
+    /// The tables to decode.
+    pub tables: HashMap<TableName, Arc<TableDef>>,
+    /// All moved tables, decoded or not: DDL on any of them counts.
+    pub moved: &'a [TableName],
+    /// What DDL does.
+    pub on_ddl: OnDdl,
+    /// DDL that the operator has dealt with.
+    pub skip_ddl: &'a [Gtid],
+    /// Connections to apply on.
+    pub workers: u32,
+    /// Is told what was applied.
+    pub valve: &'a Valve,
+    /// Is told how it goes.
+    pub progress: &'a Progress,
+    /// Ends it between batches.
+    pub cancel: &'a CancellationToken,
+}
+
+impl Follower<'_> {
+    /// Follows until `until`.
+    pub async fn run(&mut self, mut until: Until<'_>) -> Result<(), EngineError> {
+        let checkpoint = &self.writer.checkpoint;
+        self.source.check_history(checkpoint).await?;
+        self.read_clock().await?;
+        if self.writer.checkpoint.source_uuid.as_deref() != Some(self.source.uuid.as_str()) {
+            let uuid = self.source.uuid.clone();
+            self.writer.note(None, Some(&uuid)).await?;
+        }
+        let mut tail = self.open().await?;
+        let mut look = Instant::now();
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+            if matches!(until, Until::Consistent) && self.writer.checkpoint.is_consistent() {
+                return Ok(());
+            }
+            if Instant::now() >= look {
+                self.look_at_retention().await?;
+                look = Instant::now() + RETENTION_LOOK;
+            }
+            let step = tokio::select! {
+                step = tail.next() => step?,
+                () = self.cancel.cancelled() => continue,
+                ended = finished(&mut until) => return ended,
+            };
+            match step {
+                Step::Batch(batch) => self.apply(batch).await?,
+                Step::Ddl(ddl) => self.pass(ddl).await?,
+                Step::Level => {
+                    self.progress.update(|snapshot| snapshot.as_of_us = Some(now_us(snapshot.clock_offset_us)))
+                }
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Tail, EngineError> {
+        let checkpoint = &self.writer.checkpoint;
+        let same_server = checkpoint.source_uuid.as_deref() == Some(self.source.uuid.as_str());
+        let known = checkpoint.last.clone().map(|last| Known { last, same_server });
+        let from =
+            known.as_ref().map_or_else(|| checkpoint.position.clone(), |known| known.reopen(&checkpoint.position));
+        let side = &self.source.side;
+        let tables = Arc::new(Decoded { database: side.database.to_string(), tables: self.tables.clone() });
+        let options =
+            BinlogOptions { heartbeat: HEARTBEAT, piece_bytes: PIECE_BYTES, ..BinlogOptions::new(from, tables) };
+        let reader = BinlogReader::open(side.binlog().await?, options).await?;
+        Ok(Tail::start(reader, known))
+    }
+
+    async fn apply(&mut self, batch: Batch) -> Result<(), EngineError> {
+        self.source.wait_visible(&batch.gtids).await?;
+        let (txns, changes, bytes) = (batch.txns, batch.changes, batch.size() as u64);
+        let committed = batch.last.as_ref().map(|last| last.committed_us);
+        self.valve.charge(changes, bytes);
+        let connections = self.valve.connections(self.workers);
+        self.writer.apply(batch, connections).await?;
+        let position = self.writer.checkpoint.position.to_string();
+        self.progress.update(|snapshot| {
+            snapshot.txns += txns;
+            snapshot.changes += changes;
+            snapshot.position = position;
+            snapshot.as_of_us = snapshot.as_of_us.max(committed);
+        });
+        Ok(())
+    }
+
+    async fn pass(&mut self, ddl: Ddl) -> Result<(), EngineError> {
+        if self.touches(&ddl) && !self.skip_ddl.contains(&ddl.gtid) {
+            match self.on_ddl {
+                OnDdl::Stop => {
+                    return Err(EngineError::Ddl { gtid: ddl.gtid.to_string(), statement: ddl.statement });
+                }
+                OnDdl::Ignore => tracing::info!(gtid = %ddl.gtid, statement = ddl.statement, "DDL ignored"),
+                OnDdl::Exec => self.execute(&ddl).await?,
+                OnDdl::ExecIgnore => {
+                    if let Err(error) = self.execute(&ddl).await {
+                        tracing::warn!(gtid = %ddl.gtid, statement = ddl.statement, %error, "DDL failed on the target; passed");
+                    }
+                }
+            }
+        }
+        if !ddl.last {
+            // Its rows follow as a transaction of the same GTID, and move the position.
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        batch.gtids.add(&ddl.gtid);
+        batch.txns = 1;
+        batch.last = Some(LastTxn { gtid: ddl.gtid, committed_us: ddl.committed_us, length: ddl.length });
+        self.apply(batch).await
+    }
+
+    fn touches(&self, ddl: &Ddl) -> bool {
+        let database = self.source.side.database.as_str();
+        self.moved.iter().any(|table| ddl.scope.touches(database, table.as_str()))
+    }
+
+    async fn execute(&mut self, ddl: &Ddl) -> Result<(), EngineError> {
+        let target = self.writer.side().clone();
+        let at = EngineError::at(&target.label);
+        let mut session = target.session().await?;
+        session.execute(&format!("USE {}", quote::ident(target.database.as_str()))).await.map_err(&at)?;
+        session.execute("SET foreign_key_checks = 0").await.map_err(&at)?;
+        session.execute(&ddl.statement).await.map_err(&at)?;
+        Ok(())
+    }
+
+    async fn read_clock(&mut self) -> Result<(), EngineError> {
+        let there = self.source.clock_us().await? as i64;
+        let here = now_us(0) as i64;
+        let position = self.writer.checkpoint.position.to_string();
+        let newest = self.writer.checkpoint.last.as_ref().map(|last| last.committed_us);
+        self.progress.update(|snapshot| {
+            snapshot.clock_offset_us = there - here;
+            snapshot.position = position;
+            snapshot.as_of_us = snapshot.as_of_us.or(newest);
+        });
+        Ok(())
+    }
+
+    /// Warns before binlogs that are still needed may be purged.
+    async fn look_at_retention(&mut self) -> Result<(), EngineError> {
+        let (Some(retention), Some(lag)) = (self.source.retention().await?, self.progress.snapshot().lag()) else {
+            return Ok(());
+        };
+        let thin = lag > retention / 2;
+        let warning = thin.then(|| {
+            let left = retention.saturating_sub(lag).as_secs();
+            format!(
+                "the stream is {} s behind and the source keeps binlogs for {} s: what it needs may be purged in {left} s. \
+                 Raise binlog_expire_logs_seconds on the source",
+                lag.as_secs(),
+                retention.as_secs()
+            )
+        });
+        self.progress.update(|snapshot| snapshot.warning = warning);
+        Ok(())
+    }
+}
+
+/// The moved tables that are decoded, as the reader asks for them.
+#[derive(Debug)]
+struct Decoded {
+    database: String,
+    tables: HashMap<TableName, Arc<TableDef>>,
+}
+
+impl Tables for Decoded {
+    fn table(&self, database: &str, table: &str) -> Option<Arc<TableDef>> {
+        if database != self.database {
+            return None;
+        }
+        self.tables.get(&TableName::new(table).ok()?).cloned()
+    }
+}
+
+fn now_us(offset: i64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
+    (now + offset).max(0) as u64
+}
+
+/// Resolves when the awaited task ends; never, where none is awaited.
+async fn finished(until: &mut Until<'_>) -> Result<(), EngineError> {
+    match until {
+        Until::Done(task) => task.await.map_err(|error| EngineError::Task(error.to_string()))?,
+        Until::Consistent | Until::Cancelled => std::future::pending().await,
+    }
+}

@@ -1,0 +1,67 @@
+//! Adds the keys that were left off during the copy, while the stream goes on following.
+//!
+//! A table's missing keys are added by one ALTER, tables one after another. A UNIQUE key may meet a duplicate that is
+//! only passing; it is tried again a few times, then named.
+
+use std::time::Duration;
+
+use crate::engine::checkpoint::Checkpoint;
+use crate::engine::connect::Side;
+use crate::engine::copy::marks::{TableState, state_sql};
+use crate::engine::error::EngineError;
+use crate::engine::prepare::key_names;
+use crate::engine::progress::Progress;
+use crate::mysql::quote;
+use crate::mysql::schema::SourceTable;
+
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(3);
+/// An index on a large table may take this long.
+const ALTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Adds what is missing of each table's deferred keys and notes the table as done.
+pub async fn add(
+    target: Side,
+    checkpoint: Checkpoint,
+    tables: Vec<SourceTable>,
+    progress: Progress,
+) -> Result<(), EngineError> {
+    let at = EngineError::at(&target.label);
+    let mut session = target.session().await?;
+    for table in tables {
+        let mut tries = 0;
+        loop {
+            let there = key_names(&mut session, &target, &table).await.map_err(&at)?;
+            let missing: Vec<_> = table.deferrable.iter().filter(|key| !there.contains(&key.name)).collect();
+            if missing.is_empty() {
+                break;
+            }
+            let clauses: Vec<_> = missing.iter().map(|key| key.add.as_str()).collect();
+            let name = quote::table_name(&target.database, &table.def.name);
+            let alter = format!("ALTER TABLE {name} {}", clauses.join(", "));
+            progress
+                .update(|snapshot| snapshot.message = format!("adding {} key(s) to {}", missing.len(), table.def.name));
+            session.set_limit(ALTER);
+            match session.execute(&alter).await {
+                Ok(_) => {}
+                // 1061: an ALTER of an earlier run has just ended; 1062: a duplicate; 1205, 1213: in someone's way.
+                Err(error) if tries < TRIES && matches!(error.code(), Some(1061 | 1062 | 1205 | 1213)) => {
+                    tries += 1;
+                    tracing::info!(table = %table.def.name, %error, tries, "adding keys is tried again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => {
+                    let why = format!("its keys cannot be added on the target: {error}");
+                    return Err(EngineError::Table { table: table.def.name, why });
+                }
+            }
+        }
+        let done = state_sql(checkpoint.stream_id, &table.def.name, TableState::Done);
+        session.execute(&done).await.map_err(&at)?;
+        progress.update(|snapshot| {
+            snapshot.message.clear();
+            snapshot.tables.entry(table.def.name.clone()).or_default().state = TableState::Done.as_str();
+        });
+    }
+    Ok(())
+}

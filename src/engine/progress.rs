@@ -1,0 +1,92 @@
+//! What a stream says about itself while it runs. Written by the stream, read by whoever publishes it.
+//!
+//! Lag is the age of the newest source state that the target is known to have: it grows while nothing is applied, for
+//! whatever reason, and falls to zero only when the source itself says that there is nothing more (P10).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::model::TableName;
+use crate::model::workflow::StreamState;
+
+/// One table's part.
+#[derive(Debug, Clone, Default)]
+pub struct TableCounts {
+    /// Rows copied.
+    pub rows: u64,
+    /// Bytes copied.
+    pub bytes: u64,
+    /// Rows the source's statistics promise; an estimate.
+    pub rows_expected: u64,
+    /// `copying`, `copied` or `done`.
+    pub state: &'static str,
+}
+
+/// Everything, at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Where the stream is.
+    pub state: StreamState,
+    /// In words, when there is something to say.
+    pub message: String,
+    /// By table.
+    pub tables: BTreeMap<TableName, TableCounts>,
+    /// P as text.
+    pub position: String,
+    /// Source transactions passed since this engine took over.
+    pub txns: u64,
+    /// Row changes applied since then.
+    pub changes: u64,
+    /// The source state the target has, microseconds since 1970 UTC by the source's clock; `None` before any is known.
+    pub as_of_us: Option<u64>,
+    /// The source's clock less ours, microseconds.
+    pub clock_offset_us: i64,
+    /// A warning that should be read before it bites, e.g. binlogs about to be purged.
+    pub warning: Option<String>,
+}
+
+impl Snapshot {
+    /// The lag now; `None` before anything was applied.
+    pub fn lag(&self) -> Option<Duration> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
+        let as_of = self.as_of_us? as i64;
+        Some(Duration::from_micros((now + self.clock_offset_us - as_of).max(0) as u64))
+    }
+}
+
+/// The shared place.
+#[derive(Debug, Clone)]
+pub struct Progress(Arc<Mutex<Snapshot>>);
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Snapshot {
+            state: StreamState::Init,
+            message: String::new(),
+            tables: BTreeMap::new(),
+            position: String::new(),
+            txns: 0,
+            changes: 0,
+            as_of_us: None,
+            clock_offset_us: 0,
+            warning: None,
+        })))
+    }
+}
+
+impl Progress {
+    /// Changes it.
+    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.lock());
+    }
+
+    /// A copy of it.
+    pub fn snapshot(&self) -> Snapshot {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Snapshot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

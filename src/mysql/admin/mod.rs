@@ -1,0 +1,19 @@
+//! Asking and telling a server about itself: positions, prepared XA, replication, binlogs, sessions.
+//!
+//! Everything goes through [`Session`], which gives each statement a deadline. Nothing here needs performance_schema:
+//! switched off, its tables are empty rather than absent, and would answer "no filters" where there are some.
+
+mod binlogs;
+mod owner;
+mod replica;
+mod session;
+mod state;
+
+pub use binlogs::{BinlogStatus, binlog_status, oldest_binlog_time, retention};
+pub use owner::{OWNER_SLOTS, hold_owner_lock, kill_owner_sessions};
+pub use replica::{Channel, channels};
+pub use session::{Record, Session};
+pub use state::{
+    GtidState, PreparedXa, SIDECAR, drop_sidecar_if_empty, gtid_state, lock_sidecar, unlock_sidecar,
+    wait_for_executed_gtid_set, xa_recover,
+};

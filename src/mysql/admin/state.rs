@@ -1,0 +1,108 @@
+//! Positions, prepared XA transactions, and the sidecar schema's existence.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::{
+    model::GtidSet,
+    mysql::{MysqlError, quote},
+};
+
+use super::session::Session;
+
+/// The schema on every server that keeps our checkpoints, fences and conflicts.
+pub const SIDECAR: &str = "_shardlift";
+
+/// Which transactions a server has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GtidState {
+    /// `@@server_uuid`.
+    pub server_uuid: Uuid,
+    /// `@@gtid_executed`: committed and visible (prepared XA excepted).
+    pub executed: GtidSet,
+    /// `@@gtid_purged`: executed, but no longer in its binlogs.
+    pub purged: GtidSet,
+}
+
+/// Reads the three together.
+pub async fn gtid_state(session: &mut Session) -> Result<GtidState, MysqlError> {
+    let row = session.row("SELECT @@global.server_uuid, @@global.gtid_executed, @@global.gtid_purged").await?;
+    let bad = |what: &'static str| MysqlError::Unexpected { what };
+    let row = row.ok_or(bad("no row for the GTID variables"))?;
+    let set = |index| row.text(index).and_then(|text| text.parse::<GtidSet>().ok());
+    Ok(GtidState {
+        server_uuid: row.text(0).and_then(|text| text.parse().ok()).ok_or(bad("server_uuid is not a UUID"))?,
+        executed: set(1).ok_or(bad("gtid_executed is not a GTID set"))?,
+        purged: set(2).ok_or(bad("gtid_purged is not a GTID set"))?,
+    })
+}
+
+/// Waits until everything in `set` is executed, and so visible, on this server; `false` if `wait` passes before. A set
+/// with transactions that the server will never get waits in vain.
+pub async fn wait_for_executed_gtid_set(
+    session: &mut Session,
+    set: &GtidSet,
+    wait: Duration,
+) -> Result<bool, MysqlError> {
+    // The statement's own deadline must be the first to pass; 0 would mean for ever.
+    let seconds = wait.as_secs_f64().max(0.001);
+    session.set_limit(wait + Duration::from_secs(5));
+    let sql = format!("SELECT WAIT_FOR_EXECUTED_GTID_SET({}, {seconds})", quote::text(&set.to_string()));
+    match session.value(&sql).await?.as_deref() {
+        Some("0") => Ok(true),
+        Some("1") => Ok(false),
+        _ => Err(MysqlError::Unexpected { what: "WAIT_FOR_EXECUTED_GTID_SET answered neither 0 nor 1" }),
+    }
+}
+
+/// An XA transaction that is prepared and undecided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedXa {
+    /// The id as `XA COMMIT` takes it: `X'…',X'…',n`.
+    pub xid: String,
+}
+
+/// All of them. Needs XA_RECOVER_ADMIN.
+pub async fn xa_recover(session: &mut Session) -> Result<Vec<PreparedXa>, MysqlError> {
+    let rows = session.rows("XA RECOVER CONVERT XID").await?;
+    let unreadable = || MysqlError::Unexpected { what: "XA RECOVER shows an id of unknown form" };
+    let read = |row: super::Record| {
+        let lengths = (row.number(1), row.number(2));
+        let (format, (Some(global), Some(branch))) = (row.text(0).unwrap_or_default(), lengths) else {
+            return Err(unreadable());
+        };
+        let data = row.text(3).unwrap_or_default();
+        let hex = data.strip_prefix("0x").unwrap_or(&data);
+        let (global, branch) = (global as usize * 2, branch as usize * 2);
+        match (hex.get(..global), hex.get(global..global + branch)) {
+            (Some(global), Some(branch)) => Ok(PreparedXa { xid: format!("X'{global}',X'{branch}',{format}") }),
+            _ => Err(unreadable()),
+        }
+    };
+    rows.into_iter().map(read).collect()
+}
+
+const SIDECAR_LOCK: &str = "shardlift/sidecar";
+
+/// Takes the lock under which the sidecar schema is created or dropped, tables in it created, so that nobody drops it
+/// while another is about to use it. Held until [`unlock_sidecar`] or the session's end; `false` if `wait` passes.
+pub async fn lock_sidecar(session: &mut Session, wait: Duration) -> Result<bool, MysqlError> {
+    let sql = format!("SELECT GET_LOCK('{SIDECAR_LOCK}', {})", wait.as_secs());
+    Ok(session.value(&sql).await?.as_deref() == Some("1"))
+}
+
+/// Gives the lock back.
+pub async fn unlock_sidecar(session: &mut Session) -> Result<(), MysqlError> {
+    session.value(&format!("SELECT RELEASE_LOCK('{SIDECAR_LOCK}')")).await.map(drop)
+}
+
+/// Drops the sidecar schema if there is no table in it. Call it under [`lock_sidecar`].
+pub async fn drop_sidecar_if_empty(session: &mut Session) -> Result<bool, MysqlError> {
+    let count = "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '_shardlift'";
+    if session.value(count).await?.as_deref() != Some("0") {
+        return Ok(false);
+    }
+    session.execute(&format!("DROP DATABASE IF EXISTS {}", quote::ident(SIDECAR))).await?;
+    Ok(true)
+}

@@ -1,0 +1,176 @@
+//! The binlog of one server as transactions: connection, watchdog, unpacking.
+//!
+//! Pull-based: nothing is read ahead beyond one event, so a slow caller slows the server through TCP. Cancelling
+//! [`BinlogReader::next`] loses nothing. Invariant: after an error the reader is spent, so that nothing can be skipped.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::model::GtidSet;
+use crate::mysql::MysqlError;
+use crate::mysql::wire::{Dump, Wire};
+
+use super::assemble::Assembler;
+use super::error::{BinlogError, Place};
+use super::event::{Event, EventError, HEADER, kind};
+use super::gtid::dump_request;
+use super::payload::Unpacker;
+use super::xa::HarmlessXa;
+use super::{SourceEvent, Tables};
+
+/// Heartbeat periods without a word after which the source is given up.
+const PATIENCE: u32 = 3;
+/// The server says so when it cannot serve our position (ER_SOURCE_FATAL_ERROR_READING_BINLOG).
+const FATAL_READING: u16 = 1236;
+
+/// What to read and how.
+#[derive(Clone)]
+pub struct BinlogOptions {
+    /// Everything in it is left out.
+    pub from: GtidSet,
+    /// Our identity among the server's replicas: unique, never 0. [`BinlogOptions::new`] draws one.
+    pub server_id: u32,
+    /// How often an idle server says that it lives; at least a millisecond.
+    pub heartbeat: Duration,
+    /// Transactions whose changes take more bytes than this come in pieces.
+    pub piece_bytes: usize,
+    /// Which tables are moved.
+    pub tables: Arc<dyn Tables>,
+    /// Prepared XA transactions that an earlier reader of this source found harmless.
+    pub harmless_xa: HarmlessXa,
+}
+
+impl BinlogOptions {
+    /// From `from` on, with a server id of its own, a heartbeat each second and pieces of 8 MiB.
+    pub fn new(from: GtidSet, tables: Arc<dyn Tables>) -> Self {
+        // Ids that people choose are small.
+        let server_id = rand::random::<u32>() | 1 << 31;
+        let heartbeat = Duration::from_secs(1);
+        BinlogOptions { from, server_id, heartbeat, piece_bytes: 8 << 20, tables, harmless_xa: HarmlessXa::default() }
+    }
+}
+
+impl std::fmt::Debug for BinlogOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let BinlogOptions { from, server_id, heartbeat, piece_bytes, .. } = self;
+        write!(f, "BinlogOptions(after {from}, as {server_id}, heartbeat {heartbeat:?}, pieces of {piece_bytes})")
+    }
+}
+
+/// Reads a server's binlog.
+#[derive(Debug)]
+pub struct BinlogReader {
+    dump: Dump,
+    assembler: Assembler,
+    /// The compressed transaction under way: its place in the packet, and its unpacker.
+    unpacking: Option<(Range<usize>, Unpacker)>,
+    silence: Duration,
+    spent: bool,
+}
+
+impl BinlogReader {
+    /// Asks the server behind `wire` for its binlog. `wire` should accept packets of 1 GiB ([`super::MAX_EVENT`]).
+    pub async fn open(mut wire: Wire, options: BinlogOptions) -> Result<Self, BinlogError> {
+        let period = options.heartbeat.max(Duration::from_millis(1));
+        let nanos = period.as_nanos();
+        let uuid = Uuid::new_v4();
+        // Servers before 8.0.26 know the older names only. A uuid of our own keeps the server from taking us for a dead
+        // replica's successor and cutting one of the two off.
+        let settings = format!(
+            "SET @source_binlog_checksum = 'CRC32', @master_binlog_checksum = 'CRC32', @source_heartbeat_period = {nanos}, \
+             @master_heartbeat_period = {nanos}, @replica_uuid = '{uuid}', @slave_uuid = '{uuid}'"
+        );
+        wire.execute(settings.as_bytes()).await?;
+        let place = Place::default();
+        let request =
+            dump_request(&options.from, options.server_id).map_err(|error| BinlogError::malformed(&place, error))?;
+        let silence = period * PATIENCE;
+        wire.set_read_timeout(silence);
+        let dump = wire.dump(&request).await?;
+        let assembler = Assembler::new(options.tables, options.piece_bytes, options.harmless_xa);
+        Ok(BinlogReader { dump, assembler, unpacking: None, silence, spent: false })
+    }
+
+    /// Waits for the next thing that happened.
+    pub async fn next(&mut self) -> Result<SourceEvent, BinlogError> {
+        if self.spent {
+            return Err(BinlogError::Spent);
+        }
+        loop {
+            if let Some(event) = self.assembler.take() {
+                return Ok(event);
+            }
+            // A long transaction of foreign tables is all in memory: let others run.
+            tokio::task::consume_budget().await;
+            let step = match self.unpacking.is_some() {
+                true => self.unpack(),
+                false => self.receive().await,
+            };
+            if let Err(error) = step {
+                self.spent = true;
+                return Err(error);
+            }
+        }
+    }
+
+    /// Prepared XA transactions found harmless so far, for the reader that resumes after this one.
+    pub fn harmless_xa(&self) -> &HarmlessXa {
+        self.assembler.harmless_xa()
+    }
+
+    /// Ends the connection.
+    pub async fn close(self) {
+        self.dump.close().await;
+    }
+
+    async fn receive(&mut self) -> Result<(), BinlogError> {
+        match self.dump.advance().await {
+            Ok(true) => {}
+            Ok(false) => return Err(BinlogError::Ended { place: self.place() }),
+            Err(MysqlError::Timeout { .. }) => {
+                return Err(BinlogError::Silent { place: self.place(), after: self.silence });
+            }
+            Err(MysqlError::Server { code: FATAL_READING, message, .. }) => {
+                return Err(BinlogError::MissingGtids { message });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let bytes = self.dump.event();
+        let event = Event::checked(bytes).map_err(|error| match error {
+            EventError::Malformed(error) => BinlogError::malformed(self.assembler.place(), error),
+            EventError::Checksum => BinlogError::Checksum { place: self.place() },
+            EventError::NoChecksums => BinlogError::NoChecksums { place: self.place() },
+        })?;
+        if event.kind == kind::TRANSACTION_PAYLOAD {
+            let unpacker = Unpacker::new(event.body);
+            let unpacker = unpacker.map_err(|error| BinlogError::malformed(self.assembler.place(), error))?;
+            self.unpacking = Some((HEADER..HEADER + event.body.len(), unpacker));
+            return Ok(());
+        }
+        let fed = self.assembler.feed(&event);
+        // Before the rows are handed out: an event may be a gigabyte, and its rows as much again.
+        self.dump.release();
+        fed
+    }
+
+    fn unpack(&mut self) -> Result<(), BinlogError> {
+        let Some((range, unpacker)) = &mut self.unpacking else { return Ok(()) };
+        let body = self.dump.event().get(range.clone()).unwrap_or_default();
+        match unpacker.next(body) {
+            Ok(Some(event)) => self.assembler.feed(&event),
+            Ok(None) => {
+                self.unpacking = None;
+                self.dump.release();
+                Ok(())
+            }
+            Err(error) => Err(BinlogError::malformed(self.assembler.place(), error)),
+        }
+    }
+
+    fn place(&self) -> Place {
+        self.assembler.place().clone()
+    }
+}

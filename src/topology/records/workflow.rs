@@ -1,0 +1,141 @@
+//! What the topology holds of a workflow: the wish, the owner's report, the log.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Record;
+use crate::model::workflow::{Desired, StreamState, Throttle, WorkflowSpec};
+use crate::model::{Gtid, InstanceId, TableName};
+
+/// The most lines a workflow's log keeps.
+pub const LOG_LINES: usize = 200;
+
+/// A workflow: what is wanted of it, and what must survive every engine. Positions are not here; they are with the rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workflow {
+    /// What it is.
+    pub spec: WorkflowSpec,
+    /// Its identity: a name may be used again, this never.
+    pub uid: Uuid,
+    /// When it was started, seconds since the Unix epoch.
+    pub created: u64,
+    /// What the operator wants.
+    pub desired: Desired,
+    /// Its limits.
+    pub throttle: Throttle,
+    /// Tables that did not exist on the target when it was started: cancel drops these and only these.
+    pub created_tables: Vec<TableName>,
+    /// DDL statements the operator has dealt with by hand.
+    pub skip_ddl: Vec<Gtid>,
+    /// Why it rests although it should run; cleared by resume.
+    pub stopped: Option<Stopped>,
+}
+
+/// Why a workflow came to rest by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// Stopped (as asked) or Error.
+    pub state: StreamState,
+    /// The first cause.
+    pub message: String,
+    /// When, seconds since the Unix epoch.
+    pub at: u64,
+}
+
+impl Record for Workflow {
+    const KIND: &'static str = "workflow";
+    const VERSION: u32 = 1;
+}
+
+/// One table in a report.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TableStatus {
+    /// `copying`, `copied` or `done`.
+    pub state: String,
+    /// Rows copied.
+    pub rows: u64,
+    /// Bytes copied.
+    pub bytes: u64,
+    /// Rows the source's statistics promise; an estimate.
+    pub rows_expected: u64,
+}
+
+/// What a workflow's owner reports, at most every second or two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Who reports.
+    pub engine: InstanceId,
+    /// When, seconds since the Unix epoch.
+    pub at: u64,
+    /// Where the stream is.
+    pub state: StreamState,
+    /// In words, when there is something to say: what it waits for, why it failed.
+    pub message: String,
+    /// Age of the newest source state the target has, milliseconds.
+    pub lag_ms: Option<u64>,
+    /// The applied position, cut where it is long.
+    pub position: String,
+    /// Rows copied per second, lately.
+    pub copy_rows_per_second: u64,
+    /// Bytes copied per second, lately.
+    pub copy_bytes_per_second: u64,
+    /// Row changes applied per second, lately.
+    pub changes_per_second: u64,
+    /// Source transactions passed since this engine took over.
+    pub txns: u64,
+    /// Row changes applied since then.
+    pub changes: u64,
+    /// Why copying waits, if it does.
+    pub throttled: Option<String>,
+    /// What should be seen to before it bites.
+    pub warning: Option<String>,
+    /// By table; the largest unfinished ones where all would be too many.
+    pub tables: BTreeMap<TableName, TableStatus>,
+    /// How many tables there are in all.
+    pub table_count: u64,
+}
+
+impl Record for Status {
+    const KIND: &'static str = "workflow status";
+    const VERSION: u32 = 1;
+}
+
+/// What happened to a workflow, newest last.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Log {
+    /// At most [`LOG_LINES`].
+    pub lines: Vec<LogLine>,
+}
+
+/// One happening; the same again only raises the count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When it was last, seconds since the Unix epoch.
+    pub at: u64,
+    /// What.
+    pub message: String,
+    /// How often in a row.
+    pub count: u64,
+}
+
+impl Log {
+    /// Appends a line, or counts it if it says what the last one says.
+    pub fn push(&mut self, at: u64, message: &str) {
+        match self.lines.last_mut() {
+            Some(last) if last.message == message => {
+                last.at = at;
+                last.count += 1;
+            }
+            _ => self.lines.push(LogLine { at, message: message.into(), count: 1 }),
+        }
+        let excess = self.lines.len().saturating_sub(LOG_LINES);
+        self.lines.drain(..excess);
+    }
+}
+
+impl Record for Log {
+    const KIND: &'static str = "workflow log";
+    const VERSION: u32 = 1;
+}
