@@ -16,6 +16,7 @@
 #![warn(missing_debug_implementations)]
 
 pub mod cli;
+pub mod daemon;
 pub mod engine;
 pub mod local;
 pub mod model;

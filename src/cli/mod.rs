@@ -6,12 +6,18 @@
 //! wraps it, and an arm in [`run`].
 
 mod cell;
+mod engine;
 mod keyspace;
+mod movetables;
 mod output;
+mod progress;
 mod shard;
 mod tablet;
+mod tablet_check;
 mod topo;
+mod workflow;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -19,6 +25,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::output::{Format, Listed, Output};
 use crate::model::ClusterName;
+use crate::mysql::Credentials;
 use crate::topology::{Topology, default_address};
 
 /// Moves MySQL tables between keyspaces and splits or merges shards while applications keep writing.
@@ -40,6 +47,9 @@ struct Global {
     /// The cluster within the topology
     #[arg(long, global = true, env = "SHARDLIFT_CLUSTER", default_value = "main", value_name = "NAME")]
     cluster: ClusterName,
+    /// The file credentials are looked up in, by name [default: environment variables]
+    #[arg(long, global = true, value_name = "FILE")]
+    credentials: Option<PathBuf>,
     /// How to print listings
     #[arg(long, global = true, default_value = "table", value_name = "FORMAT")]
     format: Format,
@@ -59,6 +69,15 @@ enum Noun {
     /// MySQL servers, each with the schema it holds
     #[command(subcommand)]
     Tablet(tablet::Verb),
+    /// Move tables from one keyspace to another
+    #[command(subcommand, name = "movetables", alias = "MoveTables")]
+    MoveTables(movetables::Verb),
+    /// All workflows, whatever they move
+    #[command(subcommand)]
+    Workflow(workflow::Verb),
+    /// The process that carries workflows out
+    #[command(subcommand)]
+    Engine(engine::Verb),
     /// The topology itself
     #[command(subcommand)]
     Topo(topo::Verb),
@@ -94,6 +113,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// Where logins are looked up.
+    pub fn credentials(&self) -> Credentials {
+        Credentials::new(self.global.credentials.clone())
+    }
+
     /// The topology named by the flags.
     pub async fn topology(&self) -> Result<Topology> {
         let address = match &self.global.topo {
@@ -115,6 +139,9 @@ pub async fn run(cli: Cli) -> Result<Outcome> {
         Noun::Keyspace(verb) => verb.run(&context).await,
         Noun::Shard(verb) => verb.run(&context).await,
         Noun::Tablet(verb) => verb.run(&context).await,
+        Noun::MoveTables(verb) => verb.run(&context).await,
+        Noun::Workflow(verb) => verb.run(&context).await,
+        Noun::Engine(verb) => verb.run(&context).await,
         Noun::Topo(verb) => verb.run(&context).await,
     }
 }

@@ -38,6 +38,11 @@ impl Output {
         Self { format }
     }
 
+    /// Whether programs read it.
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Prints a listing: a table, or a JSON array.
     pub fn list<T: Listed>(&self, items: &[T]) -> Result<()> {
         match self.format {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Context, Listed, Outcome};
+use super::{Context, Listed, Outcome, tablet_check};
 use crate::model::workflow::TabletType;
 use crate::model::{CredentialName, DatabaseName, KeyspaceName, ShardName, TabletAlias};
 use crate::mysql::endpoint::{Address, ClientCertificate, Endpoint, TlsMode};
@@ -27,6 +27,11 @@ pub(super) enum Verb {
     Show {
         /// Its alias, e.g. zone1-100
         tablet: TabletAlias,
+    },
+    /// Connect to tablets and report what would hinder a move
+    Check {
+        /// Their aliases [default: all]
+        tablets: Vec<TabletAlias>,
     },
     /// Remove a tablet; nothing is done on its server
     Remove {
@@ -58,7 +63,7 @@ pub(super) struct AddArgs {
     #[arg(long)]
     database: Option<DatabaseName>,
     /// The name of the credential to log in with
-    #[arg(long, default_value = "app")]
+    #[arg(long, default_value = "shardlift")]
     credential: CredentialName,
     /// DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY
     #[arg(long, default_value = "PREFERRED", value_name = "MODE")]
@@ -136,6 +141,7 @@ impl Verb {
                 let found = topology.need::<Tablet>(&paths::tablet(&tablet)).await?;
                 context.output.show(&Line { alias: tablet.to_string(), tablet: found.record })?;
             }
+            Self::Check { tablets } => return tablet_check::run(context, &topology, tablets).await,
             Self::Remove { tablet, allow_primary } => {
                 topology.remove_tablet(&tablet, allow_primary).await?;
                 context.output.done(&format!("removed tablet {tablet}"))?;

@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::topology::TopologyError;
+
 /// Why a local server could not be found, fetched, started or steered.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
@@ -113,6 +115,17 @@ pub enum LocalError {
         /// Last port tried.
         high: u16,
     },
+    /// A folder's cluster cannot be worked with as asked.
+    #[error("{dir}: {why}")]
+    Cluster {
+        /// The folder.
+        dir: PathBuf,
+        /// What is in the way, and what to do.
+        why: String,
+    },
+    /// A local cluster's topology failed.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
     /// A setting of the caller cannot be honoured.
     #[error("{0}")]
     Setting(String),

@@ -13,7 +13,7 @@ use super::{Cache, LocalError, Program, ServerVersion, apt};
 
 /// Daemons are not on an ordinary user's PATH.
 const DAEMON_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/mysql/bin"];
-const PROGRAM_OPTIONS: &str = "--mysqld and --etcd (SHARDLIFT_MYSQLD, SHARDLIFT_ETCD)";
+const PROGRAM_OPTIONS: &str = "--mysqld and --etcd-program (SHARDLIFT_MYSQLD, SHARDLIFT_ETCD)";
 
 /// What to use, and what may be done to get it.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +44,7 @@ impl InstallOptions {
     }
 }
 
-/// A step of fetching.
+/// A step of what takes a while: fetching servers, and starting them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Another process is fetching; its result will be used.
@@ -57,6 +57,12 @@ pub enum Stage {
     Unpack,
     /// Running each program once.
     Check,
+    /// Starting the servers.
+    Start,
+    /// Connecting the replicas to their primaries.
+    Replicate,
+    /// Telling the topology.
+    Register,
 }
 
 impl fmt::Display for Stage {
@@ -67,11 +73,14 @@ impl fmt::Display for Stage {
             Self::Download => "fetching MySQL and etcd",
             Self::Unpack => "unpacking",
             Self::Check => "checking that they run",
+            Self::Start => "starting the servers",
+            Self::Replicate => "connecting the replicas",
+            Self::Register => "registering the tablets",
         })
     }
 }
 
-/// Is told how fetching goes. `()` ignores it.
+/// Is told how it goes. `()` ignores it.
 pub trait Progress: Send + Sync {
     /// A step begins.
     fn stage(&self, stage: Stage);

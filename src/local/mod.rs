@@ -10,6 +10,7 @@
 mod account;
 mod apt;
 mod cache;
+pub mod cluster;
 mod error;
 mod etcd;
 mod install;

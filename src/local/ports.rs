@@ -56,14 +56,25 @@ impl Ports {
     pub fn lease(&self) -> Result<Port, LocalError> {
         let start = rand::rng().random_range(self.low..=self.high);
         for number in (start..=self.high).chain(self.low..start) {
-            let path = self.locks.join(number.to_string());
-            let file = File::options().create(true).truncate(false).write(true).open(&path);
-            let file = file.map_err(LocalError::io("open", &path))?;
-            if file.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
-                return Ok(Port { number, _lock: Some(Arc::new(file)) });
+            if let Some(port) = self.claim(number)? {
+                return Ok(port);
             }
         }
         Err(LocalError::NoPort { low: self.low, high: self.high })
+    }
+
+    /// The port a server had before, if it is still free; else another one. 0 for a server that never had one.
+    pub fn claim_or_lease(&self, number: u16) -> Result<Port, LocalError> {
+        let former = if number == 0 { None } else { self.claim(number)? };
+        former.map_or_else(|| self.lease(), Ok)
+    }
+
+    fn claim(&self, number: u16) -> Result<Option<Port>, LocalError> {
+        let path = self.locks.join(number.to_string());
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(LocalError::io("open", &path))?;
+        let free = file.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok();
+        Ok(free.then(|| Port { number, _lock: Some(Arc::new(file)) }))
     }
 }
 

@@ -53,7 +53,7 @@ impl Servers {
         self.etcd_home.as_ref().and_then(|home| home.program(name)).ok_or_else(|| LocalError::NotFound {
             what: "etcd 3.4 or newer",
             why: format!("there is no `{name}` on PATH nor in the cache"),
-            option: "--etcd (SHARDLIFT_ETCD)",
+            option: "--etcd-program (SHARDLIFT_ETCD)",
         })
     }
 

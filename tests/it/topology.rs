@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use shardlift::local::{self, Etcd, EtcdPorts, InstallOptions, Lifetime, Ports};
+use shardlift::local::{self, Account, Etcd, EtcdPorts, InstallOptions, Lifetime, Mysqld, MysqldSpec, Ports};
 use shardlift::model::workflow::TabletType;
 use shardlift::mysql::endpoint::Endpoint;
 use shardlift::topology::records::{Keyspace, Owner, Shard, Tablet};
@@ -33,7 +33,8 @@ impl Backend {
 
     async fn etcd() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let servers = local::ensure(&InstallOptions { need_etcd: true, ..InstallOptions::from_env() }, &()).await.unwrap();
+        let servers =
+            local::ensure(&InstallOptions { need_etcd: true, ..InstallOptions::from_env() }, &()).await.unwrap();
         let ports = Ports::open(&servers.cache).unwrap();
         let ports = EtcdPorts { client: ports.lease().unwrap(), peer: ports.lease().unwrap() };
         let etcd = Etcd::start(&servers, folder.path(), ports, Lifetime::Owned).await.unwrap();
@@ -424,7 +425,8 @@ async fn contended_updates_all_count(backend: &Backend) {
 
 async fn processes_count_every_swap_once(backend: &Backend) {
     // The first processes ever to open it do so at once.
-    let cells: Vec<_> = (0..6).map(|n| backend.command(&format!("cell add zone{n}")).spawn().unwrap()).collect();
+    let cells: Vec<_> =
+        (0..6).map(|n| backend.command(&format!("cell add zone{n}")).stdout(Stdio::null()).spawn().unwrap()).collect();
     for mut cell in cells {
         assert!(cell.wait().unwrap().success());
     }
@@ -493,7 +495,8 @@ async fn the_catalog_refuses_what_would_dangle(backend: &Backend) {
         backend.must(line);
     }
     no("shard remove commerce/0", "is serving");
-    for line in ["shard remove commerce/0 --even-if-serving", "shard remove commerce/-80", "shard remove commerce/80-"] {
+    for line in ["shard remove commerce/0 --even-if-serving", "shard remove commerce/-80", "shard remove commerce/80-"]
+    {
         backend.must(line);
     }
     backend.must("keyspace remove commerce");
@@ -601,4 +604,38 @@ async fn a_file_of_another_program_is_not_touched() {
     assert_eq!(std::fs::read(&file).unwrap(), before);
     std::fs::write(&file, "not SQLite at all, but long enough to look at").unwrap();
     assert!(matches!(open(&file).await, Err(TopologyError::Store(StoreError::Corrupt { .. }))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tablet_check_names_what_is_wrong() {
+    let backend = Backend::sqlite().await;
+    let servers = local::ensure(&InstallOptions::from_env(), &()).await.unwrap();
+    let ports = Ports::open(&servers.cache).unwrap();
+    let (port, nobody) = (ports.lease().unwrap(), ports.lease().unwrap());
+    let account = Account::engine("shardlift", "p@ss");
+    let mut spec = MysqldSpec::new(backend.folder.path().join("db"), port.clone(), 1, account);
+    spec.extra_args = vec!["--binlog-row-image=MINIMAL".into()];
+    let _mysqld = Mysqld::start(&servers, spec).await.unwrap();
+    for line in ["cell add zone1", "keyspace add commerce --database mysql", "shard add commerce/0"] {
+        backend.must(line);
+    }
+    let add = |alias: &str, port: u16, more: &str| {
+        backend.must(&format!("tablet add {alias} --keyspace commerce --mysql 127.0.0.1:{port} {more}"));
+    };
+    add("zone1-1", port.number(), "--type PRIMARY");
+    add("zone1-2", port.number(), "--database none");
+    add("zone1-3", nobody.number(), "--type RDONLY");
+    add("zone1-4", port.number(), "--database sys --credential stranger");
+    let mut check = backend.command("tablet check --format json");
+    check
+        .env("SHARDLIFT_CREDENTIAL_SHARDLIFT_USER", "shardlift")
+        .env("SHARDLIFT_CREDENTIAL_SHARDLIFT_PASSWORD", "p@ss");
+    let output = check.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let findings: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let problems = |n: usize| findings[n]["problems"].as_array().unwrap();
+    assert_eq!(problems(0), &[json!("binlog_row_image is MINIMAL, it must be FULL")]);
+    assert!(problems(1).last().unwrap().as_str().unwrap().starts_with("database none does not exist"), "{findings:?}");
+    assert!(problems(2)[0].as_str().unwrap().contains("refused"), "{findings:?}");
+    assert!(problems(3)[0].as_str().unwrap().contains("SHARDLIFT_CREDENTIAL_STRANGER"), "{findings:?}");
 }

@@ -10,14 +10,14 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::model::GtidSet;
-use crate::mysql::MysqlError;
-use crate::mysql::wire::{Dump, Wire};
+use crate::mysql::wire::{ConnectOptions, Dump, Wire};
+use crate::mysql::{Login, MysqlError};
 
 use super::assemble::Assembler;
 use super::error::{BinlogError, Place};
 use super::event::{Event, EventError, HEADER, kind};
 use super::gtid::dump_request;
-use super::payload::Unpacker;
+use super::payload::{MAX_EVENT, Unpacker};
 use super::xa::HarmlessXa;
 use super::{SourceEvent, Tables};
 
@@ -72,7 +72,13 @@ pub struct BinlogReader {
 }
 
 impl BinlogReader {
-    /// Asks the server behind `wire` for its binlog. `wire` should accept packets of 1 GiB ([`super::MAX_EVENT`]).
+    /// Connects and asks the server for its binlog.
+    pub async fn connect(login: &Login, options: BinlogOptions) -> Result<Self, BinlogError> {
+        let limits = ConnectOptions { max_packet: MAX_EVENT, ..ConnectOptions::default() };
+        Self::open(Wire::connect(login, &limits).await?, options).await
+    }
+
+    /// Asks the server behind `wire` for its binlog. `wire` should accept packets of [`MAX_EVENT`] bytes.
     pub async fn open(mut wire: Wire, options: BinlogOptions) -> Result<Self, BinlogError> {
         let period = options.heartbeat.max(Duration::from_millis(1));
         let nanos = period.as_nanos();

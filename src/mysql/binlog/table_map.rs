@@ -127,8 +127,9 @@ fn is_numeric(code: u8) -> bool {
     )
 }
 
+/// Whether the collation lists count the column. They do count VECTOR, unlike other types derived from BLOB (seen in 9.7.4).
 fn is_character(column: &MapColumn<'_>) -> bool {
-    matches!(column.code, types::STRING | types::VARCHAR | types::BLOB)
+    matches!(column.code, types::STRING | types::VARCHAR | types::BLOB | types::VECTOR)
 }
 
 /// One bit per numeric column, the highest first.

@@ -81,12 +81,12 @@ impl EtcdStore {
         };
         match tokio::time::timeout_at(until, dial).await {
             Ok(dialled) => dialled.map_err(|e| classify(e, what, Effect::Repeatable)),
-            Err(_) => Err(StoreError::Unavailable { what: what.into(), why: self.silence() }),
+            Err(_) => Err(StoreError::Unavailable { what: what.into(), why: Self::silence() }),
         }
     }
 
-    fn silence(&self) -> String {
-        format!("no answer from {} in time", self.options.endpoints.join(","))
+    fn silence() -> String {
+        "no answer in time".into()
     }
 
     /// Drops the connection unless someone else has done so since.
@@ -117,9 +117,9 @@ impl EtcdStore {
                         Ok(Ok(answer)) => return Ok(answer),
                         Ok(Err(error)) => classify(error, what, effect),
                         Err(_) if effect == Effect::Once => {
-                            StoreError::Ambiguous { what: what.into(), why: self.silence() }
+                            StoreError::Ambiguous { what: what.into(), why: Self::silence() }
                         }
-                        Err(_) => StoreError::Unavailable { what: what.into(), why: self.silence() },
+                        Err(_) => StoreError::Unavailable { what: what.into(), why: Self::silence() },
                     };
                     if matches!(error, StoreError::Unavailable { .. } | StoreError::Ambiguous { .. }) {
                         self.hang_up(generation).await;
@@ -127,10 +127,14 @@ impl EtcdStore {
                     error
                 }
             };
-            if !matches!(error, StoreError::Unavailable { .. }) || Instant::now() + REST >= until {
-                return Err(error);
+            match error {
+                StoreError::Unavailable { .. } if Instant::now() + REST < until => sleep(REST).await,
+                StoreError::Unavailable { what, why } => {
+                    let why = format!("{} at {}", why, self.options.endpoints.join(","));
+                    return Err(StoreError::Unavailable { what, why });
+                }
+                error => return Err(error),
             }
-            sleep(REST).await;
         }
     }
 

@@ -1,0 +1,83 @@
+//! What can be asked of a workflow that exists: rest, go on, be undone, cost less. Each writes the wish; an engine obeys.
+
+use crate::model::workflow::{Desired, OnDdl, StreamState, Throttle};
+use crate::model::{Gtid, KeyspaceName, WorkflowName};
+use crate::topology::records::Workflow;
+use crate::topology::{Topology, TopologyError, paths};
+
+use super::WorkflowError;
+
+/// A change of a workflow's wish.
+#[derive(Debug, Clone)]
+pub enum Wish {
+    /// Rest.
+    Pause,
+    /// Go on, whatever it rested for.
+    Resume {
+        /// A DDL statement that was dealt with by hand.
+        skip_ddl: Option<Gtid>,
+        /// What DDL does from now on.
+        on_ddl: Option<OnDdl>,
+    },
+    /// Be undone.
+    Cancel,
+    /// Keep to these limits: `Some(None)` lifts one, `None` leaves it.
+    Throttle(Limits),
+}
+
+/// New limits.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Rows per second.
+    pub rows_per_second: Option<Option<u64>>,
+    /// Bytes per second.
+    pub bytes_per_second: Option<Option<u64>>,
+    /// Connections.
+    pub connections: Option<Option<u32>>,
+    /// Replica lag, milliseconds.
+    pub replica_lag_ms: Option<Option<u64>>,
+}
+
+impl Limits {
+    fn over(self, old: Throttle) -> Throttle {
+        Throttle {
+            rows_per_second: self.rows_per_second.unwrap_or(old.rows_per_second),
+            bytes_per_second: self.bytes_per_second.unwrap_or(old.bytes_per_second),
+            connections: self.connections.unwrap_or(old.connections),
+            replica_lag_ms: self.replica_lag_ms.unwrap_or(old.replica_lag_ms),
+        }
+    }
+}
+
+/// Writes the wish; the record as it is then.
+pub async fn wish(
+    topology: &Topology,
+    keyspace: &KeyspaceName,
+    name: &WorkflowName,
+    wish: Wish,
+) -> Result<Workflow, WorkflowError> {
+    let path = paths::workflow(keyspace, name);
+    let change = |workflow: &mut Workflow| {
+        if workflow.desired == Desired::Cancelled {
+            let text = format!("workflow {keyspace}/{name} is being cancelled already");
+            return Err(TopologyError::Refused(text));
+        }
+        match &wish {
+            Wish::Pause => workflow.desired = Desired::Paused,
+            Wish::Cancel => workflow.desired = Desired::Cancelled,
+            Wish::Throttle(limits) => workflow.throttle = limits.over(workflow.throttle),
+            Wish::Resume { skip_ddl, on_ddl } => {
+                workflow.desired = Desired::Running;
+                let rested = workflow.stopped.take();
+                if rested.is_some_and(|stopped| stopped.state == StreamState::Stopped) {
+                    // Stopping after the copy was obeyed; going on now means to follow.
+                    workflow.spec.options.stop_after_copy = false;
+                }
+                workflow.skip_ddl.extend(skip_ddl.clone());
+                workflow.spec.options.on_ddl = on_ddl.unwrap_or(workflow.spec.options.on_ddl);
+            }
+        }
+        Ok(())
+    };
+    Ok(topology.update(&path, change).await?.record)
+}
