@@ -8,6 +8,7 @@
 mod cell;
 mod engine;
 mod keyspace;
+mod local;
 mod movetables;
 mod output;
 mod progress;
@@ -81,6 +82,9 @@ enum Noun {
     /// The topology itself
     #[command(subcommand)]
     Topo(topo::Verb),
+    /// A cluster on this machine, to try things out
+    #[command(subcommand)]
+    Local(local::Verb),
 }
 
 /// How a command ended that did not fail.
@@ -143,6 +147,7 @@ pub async fn run(cli: Cli) -> Result<Outcome> {
         Noun::Workflow(verb) => verb.run(&context).await,
         Noun::Engine(verb) => verb.run(&context).await,
         Noun::Topo(verb) => verb.run(&context).await,
+        Noun::Local(verb) => verb.run(&context).await,
     }
 }
 

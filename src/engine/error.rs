@@ -122,6 +122,17 @@ pub enum EngineError {
         /// Why.
         why: String,
     },
+    /// A UNIQUE key could not be added because two rows hold the same value.
+    #[error(
+        "table {table}: a UNIQUE key cannot be added on the target: {detail}. The source has no such duplicate: somebody \
+         else writes the target's table, or the two servers compare its collation differently"
+    )]
+    PassingDuplicate {
+        /// The table.
+        table: TableName,
+        /// What the target said.
+        detail: String,
+    },
     /// The target took rows with a warning, or not all of them.
     #[error("table {table}: the target did not take rows exactly as they are: {detail}")]
     Inexact {
@@ -189,6 +200,7 @@ impl EngineError {
             | Self::Schema(_)
             | Self::Ddl { .. }
             | Self::Table { .. }
+            | Self::PassingDuplicate { .. }
             | Self::Inexact { .. } => Class::Fatal,
         }
     }

@@ -1,7 +1,9 @@
 //! Adds the keys that were left off during the copy, while the stream goes on following.
 //!
-//! A table's missing keys are added by one ALTER, tables one after another. A UNIQUE key may meet a duplicate that is
-//! only passing; it is tried again a few times, then named.
+//! A table's missing keys are added by one ALTER, tables one after another. An online ALTER may meet a duplicate that is
+//! only passing: InnoDB logs the writes of others meanwhile and checks each as it replays them (Reference Manual, "Online
+//! DDL Limitations"). Then the stream must rest at a consistent position while the ALTER is tried again; a duplicate that
+//! is still there is one the source does not have.
 
 use std::time::Duration;
 
@@ -19,7 +21,8 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// An index on a large table may take this long.
 const ALTER: Duration = Duration::from_secs(24 * 3600);
 
-/// Adds what is missing of each table's deferred keys and notes the table as done.
+/// Adds what is missing of each table's deferred keys and notes the table as done. While the stream goes on, a duplicate
+/// ends it with [`EngineError::PassingDuplicate`].
 pub async fn add(
     target: Side,
     checkpoint: Checkpoint,
@@ -44,8 +47,11 @@ pub async fn add(
             session.set_limit(ALTER);
             match session.execute(&alter).await {
                 Ok(_) => {}
-                // 1061: an ALTER of an earlier run has just ended; 1062: a duplicate; 1205, 1213: in someone's way.
-                Err(error) if tries < TRIES && matches!(error.code(), Some(1061 | 1062 | 1205 | 1213)) => {
+                Err(error) if error.code() == Some(1062) => {
+                    return Err(EngineError::PassingDuplicate { table: table.def.name, detail: error.to_string() });
+                }
+                // 1061: an ALTER of an earlier run has just ended; 1205, 1213: in someone's way.
+                Err(error) if tries < TRIES && matches!(error.code(), Some(1061 | 1205 | 1213)) => {
                     tries += 1;
                     tracing::info!(table = %table.def.name, %error, tries, "adding keys is tried again");
                     tokio::time::sleep(PAUSE).await;

@@ -194,13 +194,25 @@ impl Stream {
     }
 
     async fn add_keys(&mut self, copied: &[TableName]) -> Result<(), EngineError> {
-        let tables = copied.iter().filter_map(|name| self.tables.get(name).cloned()).collect();
+        let tables: Vec<_> = copied.iter().filter_map(|name| self.tables.get(name).cloned()).collect();
         let (target, checkpoint) = (self.spec.target.clone(), self.writer.checkpoint.clone());
-        let mut task = tokio::spawn(indexes::add(target, checkpoint, tables, self.progress.clone()));
+        let add = || indexes::add(target.clone(), checkpoint.clone(), tables.clone(), self.progress.clone());
+        let mut task = tokio::spawn(add());
+        let resting = add();
         let followed = self.follow(Until::Done(&mut task)).await;
         // An ALTER that goes on at the server after this is found done, or found missing, by the next run.
         task.abort();
-        followed
+        match followed {
+            Err(EngineError::PassingDuplicate { table, detail }) => {
+                tracing::info!(%table, detail, "the stream rests while keys are added");
+                self.follow(Until::Consistent).await?;
+                tokio::select! {
+                    added = resting => added,
+                    () = self.cancel.cancelled() => Err(EngineError::Cancelled),
+                }
+            }
+            followed => followed,
+        }
     }
 
     async fn follow(&mut self, until: Until<'_>) -> Result<(), EngineError> {

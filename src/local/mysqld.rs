@@ -19,6 +19,7 @@ use super::account::init_file;
 use super::cache::{private_dir, write_private};
 use super::process::Slot;
 use super::program::last_lines;
+use super::replica::end_dumps;
 use super::spec::place_socket;
 use super::template::{create_data_dir, user_arg};
 use super::{Account, LocalError, MysqldSpec, Role, Servers};
@@ -143,8 +144,11 @@ impl Mysqld {
 
     /// Shuts the server down in order: SIGTERM, and after 60 s SIGKILL.
     ///
-    /// Takes 1 s, but 10 s while something reads its binlog (MySQL waits for that): stop replicas first.
+    /// Takes 1 s, but 10 s if someone starts to read its binlog at that moment (MySQL waits for that): stop replicas first.
     pub async fn stop(&self) -> Result<(), LocalError> {
+        if self.pid().is_some() {
+            end_dumps(&self.socket, &self.spec.admin).await;
+        }
         self.slot.stop(STOP_DEADLINE).await
     }
 

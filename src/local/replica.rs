@@ -1,15 +1,17 @@
 //! Native MySQL replication between local servers, with GTID auto-positioning.
 
+use std::path::Path;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Row, Value};
-use tokio::time::{Instant, sleep};
+use mysql_async::{Conn, OptsBuilder, Row, Value};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{LocalError, Mysqld};
+use super::{Account, LocalError, Mysqld};
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
+const DUMPS_DEADLINE: Duration = Duration::from_secs(2);
 
 impl Mysqld {
     /// Makes this server a read-only replica of `primary`, as the primary's admin, and waits until both its threads run.
@@ -64,6 +66,35 @@ impl Mysqld {
             .await?;
         self.set_read_only(false);
         self.within("disconnecting", conn.disconnect()).await
+    }
+}
+
+/// Ends the sessions that read a server's binlog, as far as that is done in a moment: one of them, be its reader long gone,
+/// keeps a shutdown waiting for 10 s.
+pub(super) async fn end_dumps(socket: &Path, admin: &Account) {
+    let ended = timeout(DUMPS_DEADLINE, async {
+        let opts = OptsBuilder::default()
+            .socket(Some(socket.to_string_lossy()))
+            .user(Some(&admin.user))
+            .pass(Some(&admin.password));
+        let mut conn = Conn::new(opts).await?;
+        let dumps = "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'";
+        loop {
+            let ids: Vec<u64> = conn.query(dumps).await?;
+            if ids.is_empty() {
+                return conn.disconnect().await;
+            }
+            for id in ids {
+                // It may have ended by itself.
+                let _ = conn.query_drop(format!("KILL {id}")).await;
+            }
+            sleep(POLL).await;
+        }
+    });
+    match ended.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "readers of the binlog are left to the shutdown"),
+        Err(_) => tracing::debug!("readers of the binlog are left to the shutdown"),
     }
 }
 

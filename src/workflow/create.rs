@@ -65,7 +65,7 @@ pub async fn create(
         tables.map(|table| (format!("{}/{}", theirs.target_keyspace, theirs.name), table.clone()))
     });
     let taken: Vec<_> = taken.collect();
-    let findings = preflight::judge(&places, &spec, &taken).await?;
+    let findings = preflight::judge(&places, &spec, &taken).await;
     let (refused, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(Finding::refuses);
     if !refused.is_empty() {
         return Err(WorkflowError::Refused { findings: refusals(&refused), count: refused.len() });

@@ -1,1 +1,4 @@
+//! The integration tests, one binary: real mysqld, real etcd, real processes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must fail")]
 
+mod topology;

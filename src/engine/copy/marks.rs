@@ -181,11 +181,11 @@ pub async fn merge(wire: &mut Wire, checkpoint: &Checkpoint, whole: &[TableName]
                  t.state = IF(c.ended > 0 AND t.state = 'copying', 'copied', t.state)
              WHERE t.stream_id = {id}"
         );
+        // The derived table lets MySQL read the table it deletes from.
         let prune = format!(
-            "DELETE c FROM _shardlift.copy_chunk c JOIN
-                (SELECT table_name, MAX(seq) last FROM _shardlift.copy_chunk WHERE {mine} GROUP BY table_name) m
-                ON m.table_name = c.table_name AND c.seq < m.last
-             WHERE c.stream_id = {id}"
+            "DELETE FROM _shardlift.copy_chunk WHERE {mine} AND (table_name, seq) NOT IN
+                (SELECT table_name, last FROM
+                    (SELECT table_name, MAX(seq) last FROM _shardlift.copy_chunk WHERE {mine} GROUP BY table_name) newest)"
         );
         let settle = format!(
             "UPDATE _shardlift.copy_chunk SET rows_copied = 0, bytes_copied = 0, lower_key = NULL, ceiling = '' WHERE {mine}"

@@ -11,7 +11,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::folder::{ClusterState, ServerMark, refuse, try_lock};
 use super::mark::ProcessMark;
+use super::secrets::Secrets;
 use crate::local::LocalError;
+use crate::local::replica::end_dumps;
 use crate::model::workflow::TabletType;
 
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
@@ -112,9 +114,16 @@ pub async fn down(dir: &Path) -> Result<usize, LocalError> {
         sleep(LOCK_POLL).await;
     };
     let state = read(&dir)?;
+    let engine = Secrets::read(&dir)?.engine;
     let of_type = |primary: bool| {
         let members = state.members.iter().filter(move |m| (m.tablet_type == TabletType::Primary) == primary);
-        try_join_all(members.filter_map(|m| m.server.as_ref()).map(|server| stop(&server.process)))
+        let running = members.filter_map(|m| m.server.as_ref()).filter(|server| server.process.is_alive());
+        try_join_all(running.map(|server| async {
+            if let Some(socket) = &server.socket {
+                end_dumps(socket, &engine).await;
+            }
+            stop(&server.process).await
+        }))
     };
     of_type(false).await?;
     of_type(true).await?;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::mark::ProcessMark;
 use super::spec::{ClusterSpec, LocalKeyspace};
-use crate::local::LocalError;
 use crate::local::cache::{private_dir, write_private};
+use crate::local::{EtcdPorts, LocalError, Ports};
 use crate::model::workflow::TabletType;
 use crate::model::{ShardName, TabletAlias};
 
@@ -37,6 +37,14 @@ pub(super) struct EtcdState {
     /// Peer port, 0 before the first start.
     pub(super) peer: u16,
     pub(super) server: Option<ServerMark>,
+}
+
+impl EtcdState {
+    pub(super) fn claim_ports(&mut self, ports: &Ports) -> Result<EtcdPorts, LocalError> {
+        let claimed = EtcdPorts { client: ports.claim_or_lease(self.client)?, peer: ports.claim_or_lease(self.peer)? };
+        (self.client, self.peer) = (claimed.client.number(), claimed.peer.number());
+        Ok(claimed)
+    }
 }
 
 /// A tablet's server.
@@ -90,7 +98,10 @@ impl ClusterState {
         let state: Self = serde_json::from_str(&text)
             .map_err(|error| refuse(dir, format!("its {STATE} is not one of this program's: {error}")))?;
         if state.format != FORMAT {
-            return Err(refuse(dir, format!("its {STATE} is of format `{}`; this program knows {FORMAT}", state.format)));
+            return Err(refuse(
+                dir,
+                format!("its {STATE} is of format `{}`; this program knows {FORMAT}", state.format),
+            ));
         }
         Ok(Some(state))
     }
@@ -131,7 +142,8 @@ pub(super) fn claim(spec: &ClusterSpec) -> Result<(File, ClusterState), LocalErr
         let strangers = fs::read_dir(dir).map_err(LocalError::io("list", dir))?;
         if let Some(stranger) = strangers.filter_map(Result::ok).find(|entry| entry.file_name() != LOCK) {
             let stranger = stranger.file_name();
-            let why = format!("it is not empty (`{}`) and holds no local cluster; choose another --dir", stranger.display());
+            let why =
+                format!("it is not empty (`{}`) and holds no local cluster; choose another --dir", stranger.display());
             return Err(refuse(dir, why));
         }
     }
@@ -176,7 +188,9 @@ pub(super) fn clear_socket(server_dir: &Path) -> Result<(), LocalError> {
 
 fn running(dir: &Path) -> LocalError {
     let place = dir.display();
-    let why = format!("its cluster is up; see `shardlift local status --dir {place}`, end it with `shardlift local down --dir {place}`");
+    let why = format!(
+        "its cluster is up; see `shardlift local status --dir {place}`, end it with `shardlift local down --dir {place}`"
+    );
     refuse(dir, why)
 }
 

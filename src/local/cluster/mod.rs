@@ -25,7 +25,9 @@ use self::folder::{ClusterState, MemberState, ServerMark};
 use self::mark::ProcessMark;
 use self::secrets::Secrets;
 pub use self::spec::{ClusterSpec, LocalKeyspace};
-use super::{Account, Etcd, EtcdPorts, Lifetime, LocalError, Mysqld, MysqldSpec, Ports, Progress, Role, Servers, Stage};
+use super::{
+    Account, Etcd, EtcdPorts, Lifetime, LocalError, Mysqld, MysqldSpec, Ports, Progress, Role, Servers, Stage,
+};
 use crate::model::workflow::TabletType;
 use crate::model::{KeyspaceName, ShardName, TabletAlias};
 use crate::topology::Topology;
@@ -57,6 +59,18 @@ pub struct Member {
     pub server: Mysqld,
 }
 
+impl Member {
+    fn new(state: &MemberState, server: Mysqld) -> Self {
+        Self {
+            alias: state.alias.clone(),
+            keyspace: state.keyspace.clone(),
+            shard: state.shard.clone(),
+            tablet_type: state.tablet_type,
+            server,
+        }
+    }
+}
+
 impl Cluster {
     /// Starts the cluster, on the data it finds in its folder or on new data, and registers it in its topology.
     ///
@@ -67,43 +81,16 @@ impl Cluster {
         let (lock, mut state) = folder::claim(&spec)?;
         let secrets = Secrets::open(&spec.dir, servers)?;
         let ports = Ports::open(&servers.cache)?;
-        progress.stage(Stage::Start);
-        let etcd = start_etcd(&spec, &mut state, servers, &ports).await?;
-        let topology = Topology::open(&spec.topology_address(&state), &spec.name).await?;
-        register::follow_primaries(&topology, &mut state.members).await?;
-        let cluster = Self { members: Vec::new(), spec, secrets, etcd, topology, _lock: lock };
-        cluster.start(state, servers, &ports, progress).await
-    }
-
-    /// From servers at rest to a registered cluster. What was started is stopped again if anything fails.
-    async fn start(
-        mut self,
-        mut state: ClusterState,
-        servers: &Servers,
-        ports: &Ports,
-        progress: &dyn Progress,
-    ) -> Result<Self, LocalError> {
-        let mut specs = Vec::with_capacity(state.members.len());
-        for member in &mut state.members {
-            specs.push(self.server_spec(member, ports)?);
-        }
-        state.write(&self.spec.dir)?;
-        let started = join_all(specs.into_iter().map(|spec| Mysqld::start(servers, spec))).await;
-        let mut failure = None;
-        for (member, server) in state.members.iter().zip(started) {
-            match server {
-                Ok(server) => self.members.push(self.member(member, server)),
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
-        let ready = match failure {
-            Some(error) => Err(error),
-            None => self.make_ready(&mut state, progress).await,
+        let etcd_ports = match &mut state.etcd {
+            Some(etcd) => Some(etcd.claim_ports(&ports)?),
+            None => None,
         };
-        match ready {
-            Ok(()) => Ok(self),
+        let topology = Topology::open(&spec.topology_address(&state), &spec.name).await?;
+        let mut cluster = Self { members: Vec::new(), spec, secrets, etcd: None, topology, _lock: lock };
+        match cluster.start(&mut state, servers, &ports, etcd_ports, progress).await {
+            Ok(()) => Ok(cluster),
             Err(error) => {
-                if let Err(second) = self.stop().await {
+                if let Err(second) = cluster.stop().await {
                     tracing::warn!(%second, "a server of the cluster that did not come up could not be stopped");
                 }
                 Err(error)
@@ -111,13 +98,47 @@ impl Cluster {
         }
     }
 
+    /// From servers at rest to a registered cluster. If it fails, what was started is in `self`.
+    async fn start(
+        &mut self,
+        state: &mut ClusterState,
+        servers: &Servers,
+        ports: &Ports,
+        etcd_ports: Option<EtcdPorts>,
+        progress: &dyn Progress,
+    ) -> Result<(), LocalError> {
+        progress.stage(Stage::Start);
+        let (dir, lifetime) = (&self.spec.dir, self.spec.lifetime);
+        if let Some(ports) = etcd_ports {
+            self.etcd = Some(Etcd::start(servers, &dir.join("etcd"), ports, lifetime).await?);
+        }
+        register::follow_primaries(&self.topology, &mut state.members).await?;
+        let mut specs = Vec::with_capacity(state.members.len());
+        for member in &mut state.members {
+            specs.push(self.server_spec(member, ports)?);
+        }
+        state.write(dir)?;
+        let started = join_all(specs.into_iter().map(|spec| Mysqld::start(servers, spec))).await;
+        let mut failure = None;
+        for (member, server) in state.members.iter().zip(started) {
+            match server {
+                Ok(server) => self.members.push(Member::new(member, server)),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        match failure {
+            Some(error) => Err(error),
+            None => self.make_ready(state, progress).await,
+        }
+    }
+
     async fn make_ready(&self, state: &mut ClusterState, progress: &dyn Progress) -> Result<(), LocalError> {
         for (member, running) in state.members.iter_mut().zip(&self.members) {
             let server = &running.server;
-            member.server = mark_of(server.pid(), Some(server.socket()))?;
+            member.server = mark_of(server.pid(), Some(server.socket()));
         }
         if let (Some(recorded), Some(etcd)) = (&mut state.etcd, &self.etcd) {
-            recorded.server = mark_of(etcd.pid(), None)?;
+            recorded.server = mark_of(etcd.pid(), None);
         }
         if self.spec.lifetime == Lifetime::Owned {
             state.keeper = ProcessMark::of(std::process::id());
@@ -160,16 +181,6 @@ impl Cluster {
         spec.extra_args = self.spec.extra_args.clone();
         spec.lifetime = self.spec.lifetime;
         Ok(spec)
-    }
-
-    fn member(&self, state: &MemberState, server: Mysqld) -> Member {
-        Member {
-            alias: state.alias.clone(),
-            keyspace: state.keyspace.clone(),
-            shard: state.shard.clone(),
-            tablet_type: state.tablet_type,
-            server,
-        }
     }
 
     /// Stops all servers: replicas first, for a primary waits 10 s for whoever reads its binlog. The data stays.
@@ -236,20 +247,8 @@ impl Cluster {
     }
 }
 
-async fn start_etcd(
-    spec: &ClusterSpec,
-    state: &mut ClusterState,
-    servers: &Servers,
-    ports: &Ports,
-) -> Result<Option<Etcd>, LocalError> {
-    let Some(recorded) = &mut state.etcd else { return Ok(None) };
-    let ports = EtcdPorts { client: ports.claim_or_lease(recorded.client)?, peer: ports.claim_or_lease(recorded.peer)? };
-    (recorded.client, recorded.peer) = (ports.client.number(), ports.peer.number());
-    Etcd::start(servers, &spec.dir.join("etcd"), ports, spec.lifetime).await.map(Some)
-}
-
 /// A server that has just answered has a process, unless it died since; then there is nothing to record.
-fn mark_of(pid: Option<u32>, socket: Option<&Path>) -> Result<Option<ServerMark>, LocalError> {
-    let process = pid.and_then(ProcessMark::of);
-    Ok(process.map(|process| ServerMark { process, socket: socket.map(Path::to_path_buf) }))
+fn mark_of(pid: Option<u32>, socket: Option<&Path>) -> Option<ServerMark> {
+    let process = pid.and_then(ProcessMark::of)?;
+    Some(ServerMark { process, socket: socket.map(Path::to_path_buf) })
 }

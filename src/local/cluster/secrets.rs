@@ -8,6 +8,7 @@ use rand::Rng;
 use rand::distr::Alphanumeric;
 use serde_json::json;
 
+use super::folder::refuse;
 use crate::local::cache::write_private;
 use crate::local::{Account, LocalError, Servers};
 use crate::mysql::credential::Credentials;
@@ -35,18 +36,20 @@ impl Secrets {
             });
             write_private(&path, &format!("{file:#}\n"))?;
         }
-        let credentials = Credentials::new(Some(path));
-        let find = |name: &str| {
-            let found = credentials.resolve(name);
-            found.map_err(|error| super::folder::refuse(dir, error.to_string()))
-        };
-        let (engine, app) = (find(ENGINE)?, find(APP)?);
-        let secrets = Self {
-            engine: Account::engine(engine.user, engine.password.expose()),
-            app: Account::application(app.user, app.password.expose()),
-        };
+        let secrets = Self::read(dir)?;
         secrets.write_client_script(dir, servers)?;
         Ok(secrets)
+    }
+
+    /// Those the folder has.
+    pub(super) fn read(dir: &Path) -> Result<Self, LocalError> {
+        let credentials = Credentials::new(Some(dir.join(FILE)));
+        let find = |name: &str| credentials.resolve(name).map_err(|error| refuse(dir, error.to_string()));
+        let (engine, app) = (find(ENGINE)?, find(APP)?);
+        Ok(Self {
+            engine: Account::engine(engine.user, engine.password.expose()),
+            app: Account::application(app.user, app.password.expose()),
+        })
     }
 
     /// A script is shorter to type than the loader's command line, and keeps the password off it.

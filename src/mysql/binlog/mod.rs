@@ -56,7 +56,7 @@ pub enum SourceEvent {
     Txn(Txn),
     /// A statement other than DML and transaction control.
     Ddl(Ddl),
-    /// The server lives and has nothing to say.
+    /// The server lives. No proof that we are level with it: it sends heartbeats also while it looks for the place to begin.
     Heartbeat,
 }
 

@@ -142,15 +142,15 @@ async fn schema_facts(
     let mut facts = Facts { tables: schema::read_tables(session, database, Some(names)).await?, ..Facts::default() };
     facts.foreign_keys = schema::read_foreign_keys(session, database).await?;
     facts.programs = programs(session).await?;
+    let sql = format!(
+        "SELECT TABLE_NAME, CONSTRAINT_NAME FROM information_schema.TABLE_CONSTRAINTS \
+         WHERE CONSTRAINT_SCHEMA = {} AND CONSTRAINT_TYPE IN ('CHECK', 'FOREIGN KEY')",
+        quote::text(database)
+    );
+    for row in session.rows(&sql).await? {
+        facts.constraints.push((row.text(0).unwrap_or_default(), row.text(1).unwrap_or_default()));
+    }
     if side == Side::Target {
-        let sql = format!(
-            "SELECT TABLE_NAME, CONSTRAINT_NAME FROM information_schema.TABLE_CONSTRAINTS \
-             WHERE CONSTRAINT_SCHEMA = {} AND CONSTRAINT_TYPE IN ('CHECK', 'FOREIGN KEY')",
-            quote::text(database)
-        );
-        for row in session.rows(&sql).await? {
-            facts.constraints.push((row.text(0).unwrap_or_default(), row.text(1).unwrap_or_default()));
-        }
         let there: Vec<&TableInfo> = facts.tables.iter().filter(|table| table.base_table).collect();
         for some in there.chunks(200) {
             let first_rows = some.iter().map(|table| {

@@ -80,11 +80,8 @@ fn split_outside<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str
     let mut quoted = false;
     for (at, byte) in text.bytes().enumerate() {
         quoted ^= byte == b'`';
-        if !quoted && text[at..].starts_with(separator) {
+        if !quoted && text.as_bytes()[at..].starts_with(separator.as_bytes()) {
             return Some((&text[..at], &text[at + separator.len()..]));
-        }
-        if !text.is_char_boundary(at + 1) {
-            continue;
         }
     }
     None

@@ -1,6 +1,6 @@
 //! What replicates into a server, and what filters keep out of it or of its binlog.
 
-use crate::mysql::{admin::SIDECAR, quote};
+use crate::mysql::admin::SIDECAR;
 
 use super::{Asked, Finding, Request, Role, grants::like};
 

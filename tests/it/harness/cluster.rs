@@ -1,0 +1,113 @@
+//! A cluster of a test's own, in a folder of its own.
+
+use std::path::{Path, PathBuf};
+
+use shardlift::local::cluster::{Cluster, ClusterSpec, Member};
+use shardlift::local::{Account, InstallOptions, Mysqld, Servers, ensure};
+use shardlift::model::workflow::TabletType;
+use tempfile::TempDir;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+
+use super::{Db, Shardlift};
+
+/// How many clusters run at a time: each server takes about 240 MB, and there are two cores.
+static SLOTS: Semaphore = Semaphore::const_new(2);
+static SERVERS: OnceCell<Servers> = OnceCell::const_new();
+
+/// The server programs, looked for once per test process.
+pub async fn servers() -> &'static Servers {
+    let find = || async { ensure(&InstallOptions { need_etcd: true, ..InstallOptions::from_env() }, &()).await.unwrap() };
+    SERVERS.get_or_init(find).await
+}
+
+/// A running cluster: keyspaces `commerce` (the usual source) and `customer` (the usual target), each in a database of its
+/// name on a primary of its own. Its servers are killed when it is dropped.
+#[derive(Debug)]
+pub struct TestCluster {
+    cluster: Cluster,
+    folder: Option<TempDir>,
+    _slot: SemaphorePermit<'static>,
+}
+
+impl TestCluster {
+    /// Two primaries, the topology in a file.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// One that differs from the usual: replicas, semi-sync, etcd, arguments for mysqld.
+    pub async fn with(change: impl FnOnce(&mut ClusterSpec)) -> Self {
+        let slot = SLOTS.acquire().await.unwrap();
+        let folder = tempfile::Builder::new().prefix("shardlift-test-").tempdir().unwrap();
+        let mut spec = ClusterSpec::commerce_and_customer(folder.path().join("cluster")).unwrap();
+        change(&mut spec);
+        let started = Cluster::up(spec, servers().await, &()).await;
+        let cluster = started.unwrap_or_else(|error| panic!("{error}"));
+        Self { cluster, folder: Some(folder), _slot: slot }
+    }
+
+    /// The server of keyspace `commerce`.
+    pub fn source(&self) -> &Mysqld {
+        &self.member("commerce", TabletType::Primary).server
+    }
+
+    /// The server of keyspace `customer`.
+    pub fn target(&self) -> &Mysqld {
+        &self.member("customer", TabletType::Primary).server
+    }
+
+    /// The first replica of keyspace `commerce`.
+    pub fn source_replica(&self) -> &Mysqld {
+        &self.member("commerce", TabletType::Replica).server
+    }
+
+    /// Database `commerce` on the source.
+    pub fn source_db(&self) -> Db {
+        self.db(self.source(), "commerce")
+    }
+
+    /// Database `customer` on the target.
+    pub fn target_db(&self) -> Db {
+        self.db(self.target(), "customer")
+    }
+
+    /// A database on one of the servers, as the account that may do everything.
+    pub fn db(&self, server: &Mysqld, database: &str) -> Db {
+        Db::new(server, self.cluster.engine(), database)
+    }
+
+    /// The cluster below.
+    pub fn local(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The account applications use.
+    pub fn app(&self) -> &Account {
+        self.cluster.app()
+    }
+
+    /// The program, with this cluster's topology and credentials.
+    pub fn shardlift(&self) -> Shardlift {
+        Shardlift::new(&self.cluster.topology_address(), &self.cluster.credentials_file(), &self.folder().join("logs"))
+    }
+
+    /// The test's folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.as_ref().unwrap().path()
+    }
+
+    fn member(&self, keyspace: &str, tablet_type: TabletType) -> &Member {
+        let wanted = |m: &&Member| m.keyspace.name.as_str() == keyspace && m.tablet_type == tablet_type;
+        let found = self.cluster.members().iter().find(wanted);
+        found.unwrap_or_else(|| panic!("keyspace {keyspace} has no {tablet_type}"))
+    }
+}
+
+impl Drop for TestCluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let kept: PathBuf = self.folder.take().unwrap().keep();
+            eprintln!("the test's servers, logs and topology are kept in {}", kept.display());
+        }
+    }
+}
