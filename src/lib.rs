@@ -7,6 +7,7 @@
 //! |---|---|
 //! | commands | `cli` |
 //! | long-lived or whole-story programs | `daemon`, `demo` |
+//! | how workflows get on, drawn | `progress` |
 //! | decisions about workflows | `workflow` |
 //! | the copying and following engine | `engine` |
 //! | one source row → the target rows it becomes | `mapping` |
@@ -21,5 +22,6 @@ pub mod engine;
 pub mod local;
 pub mod model;
 pub mod mysql;
+pub mod progress;
 pub mod topology;
 pub mod workflow;

@@ -6,12 +6,12 @@
 //! wraps it, and an arm in [`run`].
 
 mod cell;
+mod clock;
 mod engine;
 mod keyspace;
 mod local;
 mod movetables;
 mod output;
-mod progress;
 mod shard;
 mod tablet;
 mod tablet_check;

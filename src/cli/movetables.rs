@@ -9,13 +9,13 @@ use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::progress::{Watching, copied, summary};
 use super::workflow::{Resume, Which, cancel, heard, pause, show};
 use super::{Context, Listed, Outcome};
 use crate::daemon;
 use crate::engine::supervisor::Supervisor;
 use crate::model::workflow::{OnDdl, StreamState, TabletType, Throttle};
 use crate::model::{KeyspaceName, TableName, WorkflowName};
+use crate::progress::{Bars, Sight, Watching, copied, summary};
 use crate::topology::Topology;
 use crate::topology::records::Status;
 use crate::workflow::create::create;
@@ -197,7 +197,7 @@ impl Start {
             Some(Wait::Running) => state == StreamState::Running.as_str() || rests_after_copy(state, status),
             None => true,
         };
-        Watching::new(topology, &which).until(reached, FOR_EVER).await?;
+        Watching::new(topology, keyspace, name).until(reached, FOR_EVER).await?;
         Ok(Outcome::Done)
     }
 }
@@ -215,15 +215,17 @@ async fn carry(context: &Context, topology: &Topology, which: &Which) -> Result<
     let supervisor =
         Supervisor { topology: topology.clone(), credentials, id, address: String::new(), shutdown: shutdown.clone() };
     let engine = tokio::spawn(supervisor.run());
-    let watching = Watching::new(&topology, which);
+    let watching = Watching::new(&topology, &which.keyspace, &which.name);
+    let mut bars = Bars::on_stderr();
     let drawn = tokio::select! {
-        drawn = watching.draw(|_, _| false) => drawn,
+        drawn = watching.draw(&mut bars, |_, _| false) => drawn,
         () = shutdown.cancelled() => Ok(()),
     };
     shutdown.cancel();
     engine.await??;
     signals.abort();
-    drawn.map(|()| Outcome::Running)
+    drawn?;
+    Ok(Outcome::Running)
 }
 
 #[derive(Serialize)]
@@ -246,10 +248,11 @@ impl Listed for Line {
 
 impl StatusFlags {
     async fn run(self, context: &Context, topology: &Topology) -> Result<Outcome> {
-        let watching = Watching::new(topology, &self.which);
+        let watching = Watching::new(topology, &self.which.keyspace, &self.which.name);
         if self.watch {
+            let mut bars = Bars::on_stderr();
             tokio::select! {
-                drawn = watching.draw(|_, _| false) => drawn?,
+                drawn = watching.draw(&mut bars, |_, _| false) => drawn?,
                 interrupted = tokio::signal::ctrl_c() => interrupted?,
             }
             return Ok(Outcome::Running);
@@ -257,7 +260,7 @@ impl StatusFlags {
         if context.output.is_json() {
             return show(context, topology, &self.which).await;
         }
-        let (state, message, status) = watching.look().await?;
+        let Sight { state, message, status } = watching.look().await?;
         let Some(status) = status else { bail!("{state}: {message}") };
         context.output.done(&summary(&state, &message, &status))?;
         let lines: Vec<_> = status

@@ -7,10 +7,11 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::progress::Watching;
+use super::clock::clock;
 use super::{Context, Listed, Outcome};
 use crate::model::workflow::{Desired, OnDdl, StreamState};
 use crate::model::{Gtid, InstanceId, KeyspaceName, WorkflowName};
+use crate::progress::{Watching, state_of};
 use crate::topology::records::{EnginePresence, Log, Owner, Status, Workflow};
 use crate::topology::{Topology, Versioned, paths};
 use crate::workflow::control::{Limits, Wish, wish};
@@ -177,18 +178,6 @@ async fn list(context: &Context, topology: &Topology, keyspace: Option<KeyspaceN
     Ok(Outcome::Done)
 }
 
-/// A workflow's state in one word and one sentence: what its owner says, else what its record says.
-pub(super) fn state_of(record: &Workflow, status: Option<&Status>) -> (String, String) {
-    if record.desired == Desired::Cancelled {
-        return ("Cancelling".into(), status.map(|status| status.message.clone()).unwrap_or_default());
-    }
-    match (&record.stopped, status) {
-        (Some(stopped), _) if record.desired == Desired::Running => (stopped.state.to_string(), stopped.message.clone()),
-        (_, Some(status)) => (status.state.to_string(), status.message.clone()),
-        (_, None) => ("Unowned".into(), "no engine carries it; run `shardlift engine run`".into()),
-    }
-}
-
 /// Everything known of a workflow, as one JSON object.
 pub(super) async fn show(context: &Context, topology: &Topology, which: &Which) -> Result<Outcome> {
     let Which { keyspace, name } = which;
@@ -211,7 +200,7 @@ impl Listed for LogLine {
     const COLUMNS: &'static [&'static str] = &["TIME", "COUNT", "MESSAGE"];
 
     fn cells(&self) -> Vec<String> {
-        vec![super::progress::clock(self.at), self.count.to_string(), self.message.clone()]
+        vec![clock(self.at), self.count.to_string(), self.message.clone()]
     }
 }
 
@@ -219,7 +208,8 @@ async fn logs(context: &Context, topology: &Topology, which: &Which) -> Result<O
     let Which { keyspace, name } = which;
     topology.need::<Workflow>(&paths::workflow(keyspace, name)).await?;
     let log = topology.get::<Log>(&paths::log(keyspace, name)).await?.map(|found| found.record).unwrap_or_default();
-    let line = |line: crate::topology::records::LogLine| LogLine { at: line.at, count: line.count, message: line.message };
+    let line =
+        |line: crate::topology::records::LogLine| LogLine { at: line.at, count: line.count, message: line.message };
     let lines: Vec<_> = log.lines.into_iter().map(line).collect();
     context.output.list(&lines)?;
     Ok(Outcome::Done)
@@ -232,7 +222,7 @@ pub(super) async fn pause(context: &Context, topology: &Topology, which: &Which)
     if !heard(context, topology, which).await? {
         return Ok(Outcome::Running);
     }
-    let watching = Watching::new(topology, which);
+    let watching = Watching::new(topology, keyspace, name);
     watching.until(|state, _| state == StreamState::Stopped.as_str(), Duration::from_secs(30)).await?;
     context.output.done(&format!("workflow {keyspace}/{name} is paused"))?;
     Ok(Outcome::Done)
@@ -263,7 +253,9 @@ pub(super) async fn cancel(context: &Context, topology: &Topology, which: &Which
         if Instant::now() > deadline {
             let status = topology.get::<Status>(&paths::status(keyspace, name)).await?;
             let message = status.map(|found| found.record.message).unwrap_or_default();
-            bail!("workflow {keyspace}/{name} is not undone after 120 s and its engine goes on trying; it says: {message}");
+            bail!(
+                "workflow {keyspace}/{name} is not undone after 120 s and its engine goes on trying; it says: {message}"
+            );
         }
         sleep(POLL).await;
     }
@@ -301,7 +293,7 @@ impl Listed for EngineLine {
     const COLUMNS: &'static [&'static str] = &["ENGINE", "HOST", "PID", "STARTED"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.engine.clone(), self.host.clone(), self.pid.to_string(), super::progress::clock(self.started)]
+        vec![self.engine.clone(), self.host.clone(), self.pid.to_string(), clock(self.started)]
     }
 }
 

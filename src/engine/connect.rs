@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::DatabaseName;
 use crate::mysql::Login;
-use crate::mysql::admin::{OWNER_SLOTS, Session};
+use crate::mysql::admin::Session;
 use crate::mysql::binlog::MAX_EVENT;
 use crate::mysql::quote;
 use crate::mysql::wire::{ConnectOptions, Wire};
@@ -19,9 +19,22 @@ const ANSWER: Duration = Duration::from_secs(600);
 const QUESTION: Duration = Duration::from_secs(60);
 const SEND: Duration = Duration::from_secs(60);
 
-/// Connections that apply are numbered below this, those that copy from here on. A number is not used again at once:
-/// the server may need a moment to notice that its last connection is gone.
-pub const COPY_SLOT: u32 = OWNER_SLOTS / 2;
+/// The numbers of a stream's connections to the target, by what they do. A number is not used again at once: the server
+/// may need a moment to notice that its last connection is gone.
+pub mod slot {
+    use crate::mysql::admin::OWNER_SLOTS;
+
+    /// Connections that apply take turns below this.
+    pub const APPLY_END: u32 = PREPARE;
+    /// Creates tables.
+    pub const PREPARE: u32 = 60;
+    /// Adds keys while the stream follows, and while it rests.
+    pub const KEYS: [u32; 2] = [61, 62];
+    /// Executes DDL.
+    pub const DDL: u32 = 63;
+    /// Connections that copy, from here to the end.
+    pub const COPY: std::ops::Range<u32> = 64..OWNER_SLOTS;
+}
 
 /// One end of a stream.
 #[derive(Debug, Clone)]
@@ -55,6 +68,14 @@ impl Side {
     pub async fn binlog(&self) -> Result<Wire, EngineError> {
         let options = ConnectOptions { max_packet: MAX_EVENT, ..options("SET NAMES binary") };
         Wire::connect(&self.login, &options).await.map_err(EngineError::at(&self.label))
+    }
+
+    /// A connection for statements that change the target outside the rows' transactions, marked like [`Self::writer`]: a
+    /// former owner must not change anything later.
+    pub async fn owned_session(&self, checkpoint: &Checkpoint, slot: u32) -> Result<Session, EngineError> {
+        let mut session = self.session().await?;
+        let marked = session.value(&checkpoint.mark_sql(slot)).await.map_err(EngineError::at(&self.label))?;
+        if marked.as_deref() == Some("1") { Ok(session) } else { Err(EngineError::Slot { slot }) }
     }
 
     /// A connection for statements about the server.

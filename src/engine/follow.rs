@@ -22,6 +22,7 @@ use crate::mysql::quote;
 use super::apply::batch::{Batch, LastTxn};
 use super::apply::tail::{Known, Step, Tail};
 use super::apply::writer::Writer;
+use super::connect::slot;
 use super::error::EngineError;
 use super::progress::Progress;
 use super::source::Source;
@@ -173,7 +174,7 @@ impl Follower<'_> {
     async fn execute(&mut self, ddl: &Ddl) -> Result<(), EngineError> {
         let target = self.writer.side().clone();
         let at = EngineError::at(&target.label);
-        let mut session = target.session().await?;
+        let mut session = target.owned_session(&self.writer.checkpoint, slot::DDL).await?;
         session.execute(&format!("USE {}", quote::ident(target.database.as_str()))).await.map_err(&at)?;
         session.execute("SET foreign_key_checks = 0").await.map_err(&at)?;
         session.execute(&ddl.statement).await.map_err(&at)?;

@@ -26,11 +26,12 @@ const ALTER: Duration = Duration::from_secs(24 * 3600);
 pub async fn add(
     target: Side,
     checkpoint: Checkpoint,
+    slot: u32,
     tables: Vec<SourceTable>,
     progress: Progress,
 ) -> Result<(), EngineError> {
     let at = EngineError::at(&target.label);
-    let mut session = target.session().await?;
+    let mut session = target.owned_session(&checkpoint, slot).await?;
     for table in tables {
         let mut tries = 0;
         loop {

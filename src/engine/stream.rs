@@ -21,7 +21,7 @@ use crate::mysql::schema::{SourceTable, read_source_tables};
 
 use super::apply::writer::Writer;
 use super::checkpoint::Checkpoint;
-use super::connect::Side;
+use super::connect::{Side, slot};
 use super::copy::chunk::Method;
 use super::copy::gaps::left;
 use super::copy::marks::{self, TableState};
@@ -129,7 +129,9 @@ impl Stream {
         // A table of the user's keeps its keys, so that cancel can leave it as it was.
         let defer =
             |table: &SourceTable| spec.options.defer_secondary_keys && spec.created_tables.contains(&table.def.name);
-        prepare::tables(&mut session, &spec.target, &writer.checkpoint, &fresh, defer).await?;
+        let mut owned = spec.target.owned_session(&writer.checkpoint, slot::PREPARE).await?;
+        prepare::tables(&mut owned, &spec.target, &writer.checkpoint, &fresh, defer).await?;
+        owned.close().await;
         session.close().await;
         let tables = tables.into_iter().map(|table| (table.def.name.clone(), table)).collect();
         Ok(Self { spec, valve, progress, cancel, source, writer, tables, method, rounds: 0 })
@@ -169,7 +171,12 @@ impl Stream {
                 return Err(EngineError::Sidecar("copy_table names a table that is not moved"));
             };
             let row_bytes = if table.avg_row_bytes == 0 { 100 } else { table.avg_row_bytes };
-            pending.push(Pending { table: Arc::new(table.def.clone()), left: left(&progress.marks), row_bytes });
+            pending.push(Pending {
+                table: Arc::new(table.def.clone()),
+                left: left(&progress.marks),
+                row_bytes,
+                longest: 0,
+            });
         }
         let round = Round {
             source: &self.spec.source,
@@ -196,9 +203,10 @@ impl Stream {
     async fn add_keys(&mut self, copied: &[TableName]) -> Result<(), EngineError> {
         let tables: Vec<_> = copied.iter().filter_map(|name| self.tables.get(name).cloned()).collect();
         let (target, checkpoint) = (self.spec.target.clone(), self.writer.checkpoint.clone());
-        let add = || indexes::add(target.clone(), checkpoint.clone(), tables.clone(), self.progress.clone());
-        let mut task = tokio::spawn(add());
-        let resting = add();
+        let progress = self.progress.clone();
+        let add = |slot| indexes::add(target.clone(), checkpoint.clone(), slot, tables.clone(), progress.clone());
+        let mut task = tokio::spawn(add(slot::KEYS[0]));
+        let resting = add(slot::KEYS[1]);
         let followed = self.follow(Until::Done(&mut task)).await;
         // An ALTER that goes on at the server after this is found done, or found missing, by the next run.
         task.abort();

@@ -53,14 +53,17 @@ pub async fn create(
     let existing = read_tables(&mut source, places.source.database.as_str(), None).await?;
     source.close().await;
     let existing = existing.iter().filter(|table| table.base_table).map(|table| table.name.parse());
-    let existing: Vec<TableName> = existing.collect::<Result<_, _>>().map_err(|e: NameError| WorkflowError::Request(e.to_string()))?;
+    let existing: Vec<TableName> =
+        existing.collect::<Result<_, _>>().map_err(|e: NameError| WorkflowError::Request(e.to_string()))?;
     spec.tables = request.select(&existing)?;
 
     let others = topology.list::<Workflow>(&paths::all_workflows()).await?;
     let taken = others.records.iter().flat_map(|(_, other)| {
         let (theirs, ours) = (&other.record.spec, &spec);
-        let met = theirs.source_keyspace == ours.source_keyspace || theirs.target_keyspace == ours.target_keyspace
-            || theirs.source_keyspace == ours.target_keyspace || theirs.target_keyspace == ours.source_keyspace;
+        let met = theirs.source_keyspace == ours.source_keyspace
+            || theirs.target_keyspace == ours.target_keyspace
+            || theirs.source_keyspace == ours.target_keyspace
+            || theirs.target_keyspace == ours.source_keyspace;
         let tables = theirs.tables.iter().filter(move |table| met && ours.tables.contains(table));
         tables.map(|table| (format!("{}/{}", theirs.target_keyspace, theirs.name), table.clone()))
     });

@@ -19,7 +19,9 @@ pub enum WorkflowError {
     #[error("{0}")]
     Request(String),
     /// There is one of this name.
-    #[error("workflow {keyspace}/{name} exists already: `workflow resume` makes it go on, `movetables cancel` undoes it")]
+    #[error(
+        "workflow {keyspace}/{name} exists already: `workflow resume` makes it go on, `movetables cancel` undoes it"
+    )]
     Exists {
         /// Its keyspace.
         keyspace: KeyspaceName,

@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_file_is_strict_and_flags_win() {
-        let file = Request::parse("workflow: w\nsource_keyspace: a\ntarget_keyspace: b\ntables: [x]\non_ddl: EXEC\n").unwrap();
+        let file =
+            Request::parse("workflow: w\nsource_keyspace: a\ntarget_keyspace: b\ntables: [x]\non_ddl: EXEC\n").unwrap();
         assert!(Request::parse("workflow: w\ntabels: [x]\n").unwrap_err().to_string().contains("tabels"));
         let flags = Request { on_ddl: Some(OnDdl::Ignore), tables: names(&["y"]), ..Request::default() };
         let both = file.overridden(flags);

@@ -12,7 +12,7 @@ use shardlift::mysql::schema::read_source_tables;
 use shardlift::mysql::wire::{ConnectOptions, Wire};
 use shardlift::mysql::{Login, quote};
 
-mod cases;
+pub mod cases;
 
 use cases::{NUMBERS, OTHERS, STRINGS, TABLES, TEMPORALS};
 

@@ -1,13 +1,19 @@
 //! Preflight on real servers: each refusal is provoked, named with its cure, and gone once undone; all come at once; and
 //! nothing is left behind.
 
+mod cases;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use shardlift::local::{Account, Mysqld, MysqldSpec, Ports};
 use shardlift::model::{DatabaseName, TableName};
 use shardlift::mysql::admin::Session;
-use shardlift::mysql::{Login, Secret};
+use shardlift::mysql::{Endpoint, Login, Secret};
 use shardlift::workflow::preflight::{DEADLINE, Finding, Options, Request, Role, Server, run};
+
+use crate::harness::servers;
+use cases::{Case, OBJECTS, On, SETTINGS};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const SOURCE: &str = "preflight_source";
@@ -15,7 +21,7 @@ const TARGET: &str = "preflight_target";
 const OTHER: &str = "preflight_other";
 
 /// Arguments for a server that is wrong in every way that must be chosen when it starts.
-pub const ODD_ARGS: [&str; 5] = [
+const ODD_ARGS: [&str; 5] = [
     "--binlog-ignore-db=preflight_source",
     "--log-replica-updates=OFF",
     "--innodb-native-foreign-keys=ON",
@@ -23,209 +29,43 @@ pub const ODD_ARGS: [&str; 5] = [
     "--max-allowed-packet=8M",
 ];
 
-#[derive(Clone, Copy, PartialEq)]
-enum On {
-    Source,
-    Target,
+/// One test, since all of it changes settings of the servers it runs on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_refusal_is_provoked_named_and_cured() {
+    let folder = tempfile::Builder::new().prefix("shardlift-test-").tempdir().unwrap();
+    let ports = Ports::open(&servers().await.cache).unwrap();
+    let start = async |name: &str, id, args: &[&str]| {
+        let admin = Account::engine("engine", "engine-1");
+        let mut spec = MysqldSpec::new(folder.path().join(name), ports.lease().unwrap(), id, admin);
+        spec.extra_args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Mysqld::start(servers().await, spec).await.unwrap()
+    };
+    let (source, target) = (start("source", 1, &[]).await, start("target", 2, &[]).await);
+    let odd = start("odd", 3, &ODD_ARGS).await;
+    let login = |server: &Mysqld| Login {
+        endpoint: Endpoint::unix(server.socket()),
+        user: "engine".into(),
+        password: Secret::new("engine-1"),
+        database: None,
+    };
+    let (from, to) = (login(&source), login(&target));
+    each_refusal(&from, &to).await;
+    all_at_once(&from, &to).await;
+    what_may_be_allowed(&from, &to).await;
+    grants_are_named_and_suffice(&from, &to).await;
+    odd_servers(&login(&odd), &to).await;
+    odd.pause().unwrap();
+    a_silent_server(&from, &login(&odd)).await;
+    odd.resume().unwrap();
 }
-use On::{Source, Target};
-
-/// What provokes a refusal, and what takes it back. `{s}`, `{t}` and `{o}` stand for the schemas.
-struct Case {
-    check: &'static str,
-    on: On,
-    make: &'static [&'static str],
-    undo: &'static [&'static str],
-    tables: &'static [&'static str],
-}
-
-const fn case(check: &'static str, on: On, make: &'static [&'static str], undo: &'static [&'static str]) -> Case {
-    Case { check, on, make, undo, tables: &["t"] }
-}
-
-const SETTINGS: [Case; 10] = [
-    case("binlog-format", Source, &["SET GLOBAL binlog_format = MIXED"], &["SET GLOBAL binlog_format = ROW"]),
-    case("binlog-row-image", Source, &["SET GLOBAL binlog_row_image = NOBLOB"], &["SET GLOBAL binlog_row_image = FULL"]),
-    case(
-        "binlog-partial-json",
-        Source,
-        &["SET GLOBAL binlog_row_value_options = PARTIAL_JSON"],
-        &["SET GLOBAL binlog_row_value_options = ''"],
-    ),
-    case("durability", Source, &["SET GLOBAL sync_binlog = 0"], &["SET GLOBAL sync_binlog = 1"]),
-    case(
-        "retention",
-        Source,
-        &["SET GLOBAL binlog_expire_logs_seconds = 60"],
-        &["SET GLOBAL binlog_expire_logs_seconds = 2592000"],
-    ),
-    case("gtid-mode", Target, &["SET GLOBAL gtid_mode = ON_PERMISSIVE"], &["SET GLOBAL gtid_mode = ON"]),
-    case(
-        "max-allowed-packet",
-        Target,
-        &["SET GLOBAL max_allowed_packet = 1048576"],
-        &["SET GLOBAL max_allowed_packet = 134217728"],
-    ),
-    case(
-        "channel-into-primary",
-        Source,
-        &[
-            "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1, SOURCE_USER = 'x' FOR CHANNEL 'c'",
-            "START REPLICA IO_THREAD FOR CHANNEL 'c'",
-        ],
-        &["STOP REPLICA FOR CHANNEL 'c'", "RESET REPLICA ALL FOR CHANNEL 'c'"],
-    ),
-    case(
-        "group-replication",
-        Target,
-        &[
-            "INSTALL PLUGIN group_replication SONAME 'group_replication.so'",
-            "SET GLOBAL group_replication_single_primary_mode = OFF",
-        ],
-        &["UNINSTALL PLUGIN group_replication"],
-    ),
-    // Last: nothing else can be done there then.
-    case(
-        "read-only",
-        Target,
-        &["SET GLOBAL super_read_only = ON"],
-        &["SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF"],
-    ),
-];
-
-const OBJECTS: [Case; 25] = [
-    case(
-        "replication-filter",
-        Target,
-        &[
-            "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1 FOR CHANNEL 'f'",
-            "CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = ('\\_shardlift.%') FOR CHANNEL 'f'",
-        ],
-        &[
-            "CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = () FOR CHANNEL 'f'",
-            "RESET REPLICA ALL FOR CHANNEL 'f'",
-        ],
-    ),
-    case(
-        "prepared-xa",
-        Source,
-        &["XA START 'pf', 'b', 7", "INSERT INTO {s}.t VALUES (99, 'x')", "XA END 'pf', 'b', 7", "XA PREPARE 'pf', 'b', 7"],
-        &["XA ROLLBACK 'pf', 'b', 7"],
-    ),
-    Case { tables: &["absent"], ..case("missing-table", Source, &[], &[]) },
-    Case {
-        tables: &["m"],
-        ..case("engine", Source, &["CREATE TABLE {s}.m (id INT PRIMARY KEY) ENGINE = MyISAM"], &["DROP TABLE {s}.m"])
-    },
-    Case { tables: &["v"], ..case("not-a-table", Source, &["CREATE VIEW {s}.v AS SELECT 1"], &["DROP VIEW {s}.v"]) },
-    Case {
-        tables: &["k"],
-        ..case(
-            "missing-key",
-            Source,
-            &["CREATE TABLE {s}.k (a INT UNIQUE, b TEXT NOT NULL, UNIQUE KEY (b(9)), c INT AS (a) STORED UNIQUE)"],
-            &["DROP TABLE {s}.k"],
-        )
-    },
-    case(
-        "foreign-key-out",
-        Source,
-        &["CREATE TABLE {s}.p (id INT PRIMARY KEY)", "INSERT INTO {s}.p VALUES (1)", "ALTER TABLE {s}.t ADD CONSTRAINT fo FOREIGN KEY (id) REFERENCES {s}.p (id)"],
-        &["ALTER TABLE {s}.t DROP FOREIGN KEY fo", "DROP TABLE {s}.p"],
-    ),
-    case(
-        "foreign-key-in",
-        Source,
-        &["CREATE TABLE {o}.c (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES {s}.t (id))"],
-        &["DROP TABLE {o}.c"],
-    ),
-    case(
-        "trigger-on-table",
-        Source,
-        &["CREATE TRIGGER {s}.tr BEFORE INSERT ON {s}.t FOR EACH ROW SET NEW.v = 'x'"],
-        &["DROP TRIGGER {s}.tr"],
-    ),
-    case(
-        "program-names-table",
-        Source,
-        &["CREATE TABLE {o}.a (id INT)", "CREATE TRIGGER {o}.tr AFTER INSERT ON {o}.a FOR EACH ROW INSERT INTO {s}.t VALUES (NEW.id, '')"],
-        &["DROP TABLE {o}.a"],
-    ),
-    case("program-names-table", Source, &["CREATE PROCEDURE {s}.pr() DELETE FROM t"], &["DROP PROCEDURE {s}.pr"]),
-    case(
-        "program-names-table",
-        Source,
-        &["CREATE FUNCTION {o}.fu() RETURNS INT READS SQL DATA RETURN (SELECT COUNT(*) FROM `{s}`.`t`)"],
-        &["DROP FUNCTION {o}.fu"],
-    ),
-    case(
-        "program-names-table",
-        Source,
-        &["CREATE EVENT {o}.ev ON SCHEDULE EVERY 1 YEAR DISABLE DO INSERT INTO {s}.t VALUES (1, '')"],
-        &["DROP EVENT {o}.ev"],
-    ),
-    case("program-names-table", Source, &["CREATE VIEW {o}.vi AS SELECT * FROM {s}.t"], &["DROP VIEW {o}.vi"]),
-    case(
-        "target-not-empty",
-        Target,
-        &["CREATE TABLE {t}.t (id INT PRIMARY KEY, v VARCHAR(20))", "INSERT INTO {t}.t VALUES (1, '')"],
-        &["DROP TABLE {t}.t"],
-    ),
-    case(
-        "target-differs",
-        Target,
-        &["CREATE TABLE {t}.t (id INT PRIMARY KEY, v VARCHAR(20) COLLATE utf8mb4_bin)"],
-        &["DROP TABLE {t}.t"],
-    ),
-    case(
-        "target-differs",
-        Target,
-        &["CREATE TABLE {t}.t (id INT PRIMARY KEY, v VARCHAR(20) UNIQUE)"],
-        &["DROP TABLE {t}.t"],
-    ),
-    case(
-        "trigger-on-table",
-        Target,
-        &[
-            "CREATE TABLE {t}.t (id INT PRIMARY KEY, v VARCHAR(20))",
-            "CREATE TRIGGER {t}.tr BEFORE INSERT ON {t}.t FOR EACH ROW SET NEW.v = 'x'",
-        ],
-        &["DROP TABLE {t}.t"],
-    ),
-    case("target-name", Target, &["CREATE VIEW {t}.t AS SELECT 1"], &["DROP VIEW {t}.t"]),
-    Case {
-        tables: &["ck"],
-        ..case("constraint-name", Target, &["CREATE TABLE {t}.z (id INT, CONSTRAINT ck_1 CHECK (id > 0))"], &["DROP TABLE {t}.z"])
-    },
-    Case {
-        tables: &["uk"],
-        ..case(
-            "target-requires-primary-key",
-            Target,
-            &["SET GLOBAL sql_require_primary_key = ON"],
-            &["SET GLOBAL sql_require_primary_key = OFF"],
-        )
-    },
-    // What must not be refused: the same findings' innocent neighbours.
-    case("", Source, &["CREATE PROCEDURE {o}.pr() DELETE FROM t"], &["DROP PROCEDURE {o}.pr"]),
-    case("", Target, &["CREATE TABLE {t}.t (id INT PRIMARY KEY, v VARCHAR(20), KEY (v))"], &["DROP TABLE {t}.t"]),
-    Case {
-        tables: &["t", "ch"],
-        ..case(
-            "",
-            Source,
-            &["CREATE TABLE {s}.ch (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES {s}.t (id) ON DELETE CASCADE)"],
-            &["DROP TABLE {s}.ch"],
-        )
-    },
-    Case {
-        tables: &["ai"],
-        ..case("", Source, &["CREATE TABLE {s}.ai (id INT AUTO_INCREMENT PRIMARY KEY)", "INSERT INTO {s}.ai VALUES ()"], &["DROP TABLE {s}.ai"])
-    },
-];
 
 fn server(name: &str, login: &Login, database: &str) -> Server {
-    Server { name: name.into(), login: login.clone(), database: DatabaseName::new(database).unwrap(), role: Role::Primary }
+    Server {
+        name: name.into(),
+        login: login.clone(),
+        database: DatabaseName::new(database).unwrap(),
+        role: Role::Primary,
+    }
 }
 
 fn request(source: &Login, target: &Login, tables: &[&str]) -> Request {
@@ -287,13 +127,13 @@ async fn set_up(source: &Login, target: &Login) {
 }
 
 /// Every refusal that can be provoked on running servers. Both must be free of other tests meanwhile.
-pub async fn each_refusal(source: &Login, target: &Login) {
+async fn each_refusal(source: &Login, target: &Login) {
     set_up(source, target).await;
     let before = (listing(source).await, listing(target).await);
     let base = run(&request(source, target, &["t", "uk", "ck"])).await;
     assert_eq!(refusals(&base), BTreeSet::new(), "{base:#?}");
     for Case { check, on, make, undo, tables } in SETTINGS.iter().chain(&OBJECTS) {
-        let login = if *on == Source { source } else { target };
+        let login = if *on == On::Source { source } else { target };
         execute(login, make).await;
         let asked = request(source, target, tables);
         let findings = run(&asked).await;
@@ -310,9 +150,9 @@ pub async fn each_refusal(source: &Login, target: &Login) {
 }
 
 /// All problems come in one answer, in time.
-pub async fn all_at_once(source: &Login, target: &Login) {
+async fn all_at_once(source: &Login, target: &Login) {
     set_up(source, target).await;
-    let login = |on: On| if on == Source { source } else { target };
+    let login = |on: On| if on == On::Source { source } else { target };
     for Case { on, make, .. } in &SETTINGS {
         execute(login(*on), make).await;
     }
@@ -328,7 +168,7 @@ pub async fn all_at_once(source: &Login, target: &Login) {
 }
 
 /// What the operator may allow turns refusals into warnings, no further than that.
-pub async fn what_may_be_allowed(source: &Login, target: &Login) {
+async fn what_may_be_allowed(source: &Login, target: &Login) {
     set_up(source, target).await;
     execute(
         source,
@@ -342,7 +182,8 @@ pub async fn what_may_be_allowed(source: &Login, target: &Login) {
     let mut asked = request(source, target, &["t"]);
     asked.options.busy = vec![("commerce/other".into(), TableName::new("t").unwrap())];
     let refused = run(&asked).await;
-    asked.options = Options { allow_unsafe_source: true, allow_triggers: true, allow_cross_keyspace: true, ..Options::default() };
+    asked.options =
+        Options { allow_unsafe_source: true, allow_triggers: true, allow_cross_keyspace: true, ..Options::default() };
     let allowed = run(&asked).await;
     execute(
         source,
@@ -358,9 +199,10 @@ pub async fn what_may_be_allowed(source: &Login, target: &Login) {
 }
 
 /// An account with too few privileges: all that is missing is named, and granting exactly that is enough.
-pub async fn grants_are_named_and_suffice(source: &Login, target: &Login) {
+async fn grants_are_named_and_suffice(source: &Login, target: &Login) {
     set_up(source, target).await;
-    let poor = |login: &Login| Login { user: "preflight".into(), password: Secret::new("preflight-1"), ..login.clone() };
+    let poor =
+        |login: &Login| Login { user: "preflight".into(), password: Secret::new("preflight-1"), ..login.clone() };
     for login in [source, target] {
         execute(
             login,
@@ -397,7 +239,7 @@ pub async fn grants_are_named_and_suffice(source: &Login, target: &Login) {
 }
 
 /// The settings of [`ODD_ARGS`], on a server started with them, and a source without a binlog cannot be overlooked.
-pub async fn odd_servers(odd: &Login, good: &Login) {
+async fn odd_servers(odd: &Login, good: &Login) {
     set_up(odd, good).await;
     execute(
         odd,
@@ -416,7 +258,7 @@ pub async fn odd_servers(odd: &Login, good: &Login) {
 }
 
 /// A server that does not answer is a finding, in time, and hides nothing of the other one.
-pub async fn a_silent_server(source: &Login, silent: &Login) {
+async fn a_silent_server(source: &Login, silent: &Login) {
     set_up(source, source).await;
     let started = Instant::now();
     let found = run(&request(source, silent, &["absent"])).await;

@@ -16,7 +16,7 @@ use super::batch::Batch;
 use super::partition::{Lane, partition};
 use super::sql::{Collision, statements};
 use crate::engine::checkpoint::Checkpoint;
-use crate::engine::connect::{COPY_SLOT, Side};
+use crate::engine::connect::{Side, slot};
 use crate::engine::error::EngineError;
 
 /// Fewer keys than this per lane are not worth another connection's commit.
@@ -138,7 +138,7 @@ impl Writer {
         }
         while self.lanes.len() < count {
             let wire = self.side.writer(&self.checkpoint, self.slot).await?;
-            self.slot = (self.slot + 1) % COPY_SLOT;
+            self.slot = (self.slot + 1) % slot::APPLY_END;
             self.lanes.push(wire);
         }
         Ok(())

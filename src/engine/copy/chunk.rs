@@ -33,6 +33,8 @@ pub struct Copied {
     pub rows: u64,
     /// Bytes as encoded for the target.
     pub bytes: u64,
+    /// The largest row, bytes.
+    pub largest: u64,
 }
 
 /// How rows are handed to the target.
@@ -182,13 +184,24 @@ async fn read(
     let mut piece = empty();
     let mut rows = reader.query(select).await?;
     while let Some(row) = rows.next().await? {
+        copied.largest = copied.largest.max(row.packet().len() as u64);
         match method {
             Method::Load => {
                 for (place, value) in row.values().enumerate() {
                     if place > 0 {
                         piece.bytes.push(b'\t');
                     }
-                    quote::push_load_field(&mut piece.bytes, value);
+                    let Some(value) = value.filter(|value| value.len() > PIECE_BYTES) else {
+                        quote::push_load_field(&mut piece.bytes, value);
+                        continue;
+                    };
+                    // A field is encoded byte by byte, so a large one may travel in several pieces.
+                    for part in value.chunks(PIECE_BYTES) {
+                        quote::push_load_field(&mut piece.bytes, Some(part));
+                        if !flush(&pieces, &mut piece, &mut copied, valve, empty).await {
+                            return Ok(copied);
+                        }
+                    }
                 }
                 piece.bytes.push(b'\n');
             }
@@ -223,7 +236,7 @@ async fn flush(
     valve: &Valve,
     empty: impl Fn() -> Piece,
 ) -> bool {
-    if piece.rows == 0 {
+    if piece.bytes.is_empty() {
         return true;
     }
     copied.rows += piece.rows;

@@ -11,10 +11,15 @@ use crate::model::{DatabaseName, Row, TableDef, TableName};
 use crate::mysql::quote;
 use crate::mysql::wire::Wire;
 
+use super::chunk::Copied;
 use super::gaps::{Left, Mark, Range};
 
 /// Rows per chunk stay within these bounds whatever their length.
-const ROWS: std::ops::RangeInclusive<u64> = 100..=500_000;
+const ROWS: std::ops::RangeInclusive<u64> = 1..=500_000;
+/// A table with a row this long, or with rows of [`LONG_ON_AVERAGE`], is copied one chunk at a time: each connection holds
+/// one row in memory.
+const LONG_ROW: u64 = 4 << 20;
+const LONG_ON_AVERAGE: u64 = 64 << 10;
 
 /// A table that still has rows to copy.
 #[derive(Debug)]
@@ -25,6 +30,14 @@ pub struct Pending {
     pub left: Left,
     /// Average row length in bytes, as known so far.
     pub row_bytes: u64,
+    /// The longest row met so far, bytes.
+    pub longest: u64,
+}
+
+impl Pending {
+    fn is_long(&self) -> bool {
+        self.longest >= LONG_ROW || self.row_bytes >= LONG_ON_AVERAGE
+    }
 }
 
 /// A chunk to copy.
@@ -34,6 +47,8 @@ pub struct Chunk {
     pub table: Arc<TableDef>,
     /// Its place and range.
     pub mark: Mark,
+    /// Whether its rows are so long that no other such chunk should be copied beside it.
+    pub long: bool,
 }
 
 /// The chunks of a round.
@@ -54,9 +69,9 @@ impl Planner {
     /// The next chunk; `None` when all tables are handed out.
     pub async fn next(&mut self) -> Result<Option<Chunk>, EngineError> {
         while let Some(pending) = self.pending.front_mut() {
-            let table = pending.table.clone();
+            let (table, long) = (pending.table.clone(), pending.is_long());
             if let Some(mark) = pending.left.holes.pop() {
-                return Ok(Some(Chunk { table, mark }));
+                return Ok(Some(Chunk { table, mark, long }));
             }
             if let Some((lower, seq)) = pending.left.front.take() {
                 let rows = (self.chunk_bytes / pending.row_bytes.max(1)).clamp(*ROWS.start(), *ROWS.end());
@@ -64,7 +79,7 @@ impl Planner {
                 let found = self.wire.query_one(&sql).await?;
                 let upper: Option<Row> = found.map(|row| row.iter().map(|value| value.as_deref()).collect());
                 pending.left.front = upper.clone().map(|upper| (Some(upper), seq + 1));
-                return Ok(Some(Chunk { table, mark: Mark { seq, range: Range { lower, upper } } }));
+                return Ok(Some(Chunk { table, mark: Mark { seq, range: Range { lower, upper } }, long }));
             }
             self.pending.pop_front();
         }
@@ -78,10 +93,10 @@ impl Planner {
     }
 
     /// Learns from a copied chunk how long rows of its table are.
-    pub fn learn(&mut self, table: &TableDef, rows: u64, bytes: u64) {
-        if let Some(pending) = self.pending.iter_mut().find(|p| p.table.name == table.name)
-            && let Some(average) = bytes.checked_div(rows)
-        {
+    pub fn learn(&mut self, table: &TableDef, copied: &Copied) {
+        let Some(pending) = self.pending.iter_mut().find(|p| p.table.name == table.name) else { return };
+        pending.longest = pending.longest.max(copied.largest);
+        if let Some(average) = copied.bytes.checked_div(copied.rows) {
             pending.row_bytes = (pending.row_bytes + average.max(1)) / 2;
         }
     }

@@ -8,18 +8,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::checkpoint::Checkpoint;
-use crate::engine::connect::{COPY_SLOT, Side};
+use crate::engine::connect::{Side, slot};
 use crate::engine::error::EngineError;
 use crate::engine::progress::Progress;
 use crate::engine::throttle::Valve;
 use crate::model::TableName;
-use crate::mysql::admin::OWNER_SLOTS;
 
 use super::chunk::{Copier, Method};
 use super::planner::{Pending, Planner};
@@ -61,15 +60,16 @@ impl Round<'_> {
         let planner = Planner::new(wire, self.source.database.clone(), self.chunk_bytes, pending);
         let planner = Arc::new(Mutex::new(planner));
         let ends = Instant::now() + self.limit;
+        let long = Arc::new(Semaphore::new(1));
         let mut workers = JoinSet::new();
         for worker in 0..self.workers {
             // Rounds alternate between two halves of the numbers, so that the last round's connections may linger.
-            let half = (OWNER_SLOTS - COPY_SLOT) / 2;
-            let slot = COPY_SLOT + (self.number % 2) * half + worker as u32 % half;
+            let half = (slot::COPY.end - slot::COPY.start) / 2;
+            let slot = slot::COPY.start + (self.number % 2) * half + worker as u32 % half;
             let (valve, method) = (self.valve.clone(), self.method);
             let copier = Copier::connect(self.source, self.target, self.checkpoint, method, valve, slot).await?;
             let (planner, progress, cancel) = (planner.clone(), self.progress.clone(), self.cancel.clone());
-            workers.spawn(work(copier, planner, progress, ends, cancel));
+            workers.spawn(work(copier, planner, long.clone(), progress, ends, cancel));
         }
         // The first error ends the round; dropping the set drops the other workers' connections and so their chunks.
         while let Some(ended) = workers.join_next().await {
@@ -83,12 +83,14 @@ impl Round<'_> {
 async fn work(
     mut copier: Copier,
     planner: Arc<Mutex<Planner>>,
+    long: Arc<Semaphore>,
     progress: Progress,
     ends: Instant,
     cancel: CancellationToken,
 ) -> Result<(), EngineError> {
     while Instant::now() < ends && !cancel.is_cancelled() {
         let Some(chunk) = planner.lock().await.next().await? else { break };
+        let _alone = if chunk.long { long.acquire().await.ok() } else { None };
         let mut tries = 0;
         let copied = loop {
             match copier.copy(&chunk).await {
@@ -100,7 +102,7 @@ async fn work(
                 outcome => break outcome?,
             }
         };
-        planner.lock().await.learn(&chunk.table, copied.rows, copied.bytes);
+        planner.lock().await.learn(&chunk.table, &copied);
         progress.update(|snapshot| {
             let table = snapshot.tables.entry(chunk.table.name.clone()).or_default();
             table.rows += copied.rows;

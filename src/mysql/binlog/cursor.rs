@@ -103,6 +103,14 @@ impl<'a> Cursor<'a> {
 /// Up to 8 little-endian bytes as a number.
 #[inline]
 pub fn le(bytes: &[u8]) -> u64 {
+    // The widths that tables are full of come without a loop.
+    match *bytes {
+        [a] => return u64::from(a),
+        [a, b] => return u64::from(u16::from_le_bytes([a, b])),
+        [a, b, c, d] => return u64::from(u32::from_le_bytes([a, b, c, d])),
+        [a, b, c, d, e, f, g, h] => return u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        _ => {}
+    }
     bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 

@@ -23,6 +23,9 @@ use super::{SourceEvent, Tables};
 
 /// Heartbeat periods without a word after which the source is given up.
 const PATIENCE: u32 = 3;
+/// The least patience for the first event: the server sends no heartbeats while it looks through the heads of all its binlog
+/// files for the one to begin with.
+const FIRST_WORD: Duration = Duration::from_secs(60);
 /// The server says so when it cannot serve our position (ER_SOURCE_FATAL_ERROR_READING_BINLOG).
 const FATAL_READING: u16 = 1236;
 
@@ -68,6 +71,8 @@ pub struct BinlogReader {
     /// The compressed transaction under way: its place in the packet, and its unpacker.
     unpacking: Option<(Range<usize>, Unpacker)>,
     silence: Duration,
+    /// How long the wait under way may last.
+    patience: Duration,
     spent: bool,
 }
 
@@ -94,10 +99,11 @@ impl BinlogReader {
         let request =
             dump_request(&options.from, options.server_id).map_err(|error| BinlogError::malformed(&place, error))?;
         let silence = period * PATIENCE;
-        wire.set_read_timeout(silence);
+        let first = silence.max(FIRST_WORD);
+        wire.set_read_timeout(first);
         let dump = wire.dump(&request).await?;
         let assembler = Assembler::new(options.tables, options.piece_bytes, options.harmless_xa);
-        Ok(BinlogReader { dump, assembler, unpacking: None, silence, spent: false })
+        Ok(BinlogReader { dump, assembler, unpacking: None, silence, patience: first, spent: false })
     }
 
     /// Waits for the next thing that happened.
@@ -134,10 +140,15 @@ impl BinlogReader {
 
     async fn receive(&mut self) -> Result<(), BinlogError> {
         match self.dump.advance().await {
-            Ok(true) => {}
+            Ok(true) => {
+                if self.patience != self.silence {
+                    self.patience = self.silence;
+                    self.dump.set_read_timeout(self.silence);
+                }
+            }
             Ok(false) => return Err(BinlogError::Ended { place: self.place() }),
             Err(MysqlError::Timeout { .. }) => {
-                return Err(BinlogError::Silent { place: self.place(), after: self.silence });
+                return Err(BinlogError::Silent { place: self.place(), after: self.patience });
             }
             Err(MysqlError::Server { code: FATAL_READING, message, .. }) => {
                 return Err(BinlogError::MissingGtids { message });

@@ -54,11 +54,6 @@ fn set_expression(kind: &ColumnKind, index: usize) -> Option<String> {
     }
 }
 
-/// Whether a column's field goes through a variable, which costs an expression per row.
-pub fn load_field_needs_set(kind: &ColumnKind) -> bool {
-    set_expression(kind, 0).is_some()
-}
-
 /// Appends one field: the canonical bytes, escaped. The same for every kind.
 pub fn push_load_field(out: &mut Vec<u8>, value: Option<&[u8]>) {
     let Some(value) = value else {

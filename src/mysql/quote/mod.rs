@@ -17,7 +17,7 @@ pub use key::{
     NullInKey, push_key_columns, push_key_equals, push_key_in, push_key_literal, push_key_order, push_keyed_table,
     push_range_predicate,
 };
-pub use load::{OnDuplicate, load_data, load_field_needs_set, push_load_field, push_load_row};
+pub use load::{OnDuplicate, load_data, push_load_field, push_load_row};
 pub use session::{LENIENT_SQL_MODE, READER_SESSION, SQL_MODE, WRITER_SESSION};
 pub use value::{insert_hint, is_enum_error, push_column_list, push_row, push_value, select_expr, select_list};
 

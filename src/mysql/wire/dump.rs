@@ -1,5 +1,7 @@
 //! COM_BINLOG_DUMP_GTID: a connection that from then on carries binlog events only.
 
+use std::time::Duration;
+
 use crate::mysql::error::MysqlError;
 
 use super::{connection::Wire, reply};
@@ -42,6 +44,11 @@ impl Dump {
     /// The event read last, header and checksum included; it stays until the next call of `advance` or `release`.
     pub fn event(&self) -> &[u8] {
         self.wire.reader.payload().get(1..).unwrap_or_default()
+    }
+
+    /// The longest wait for the next bytes from now on.
+    pub fn set_read_timeout(&mut self, limit: Duration) {
+        self.wire.set_read_timeout(limit);
     }
 
     /// Gives the event's memory back.

@@ -78,7 +78,9 @@ fn tokens(body: &str) -> Vec<Token> {
         let (token, used) = match first {
             _ if first.is_whitespace() => (None, first.len_utf8()),
             '#' => (None, line(rest)),
-            '-' if rest.starts_with("-- ") || rest.starts_with("--\n") || rest.starts_with("--\t") => (None, line(rest)),
+            '-' if rest.starts_with("-- ") || rest.starts_with("--\n") || rest.starts_with("--\t") => {
+                (None, line(rest))
+            }
             // What MySQL alone reads of a comment is SQL.
             '/' if rest.starts_with("/*!") => {
                 let digits = rest[3..].bytes().take_while(u8::is_ascii_digit).count();

@@ -122,7 +122,8 @@ pub async fn judge(places: &Places, spec: &WorkflowSpec, taken: &[(String, Table
         role,
     };
     // What is read may be a replica; then there is nothing here that must take writes.
-    let read = if spec.options.tablet_types.first() == Some(&TabletType::Primary) { Role::Primary } else { Role::Replica };
+    let read =
+        if spec.options.tablet_types.first() == Some(&TabletType::Primary) { Role::Primary } else { Role::Replica };
     let replicas = places.target_replicas.iter().map(|side| server(side, Role::Replica));
     let request = Request {
         sources: vec![server(&places.source, read)],

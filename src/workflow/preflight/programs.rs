@@ -54,7 +54,8 @@ pub(super) fn on_moved_tables(asked: &Asked<'_>, request: &Request, findings: &m
     let database = asked.server.database.as_str();
     let moved: BTreeSet<&str> = request.tables.iter().map(|table| table.as_str()).collect();
     let triggers = asked.facts.programs.iter().filter(|program| is_on_moved(program, database, &moved));
-    for Program { schema, name, table, body, .. } in triggers.filter(|trigger| !trigger.name.starts_with(OWN_TRIGGERS)) {
+    for Program { schema, name, table, body, .. } in triggers.filter(|trigger| !trigger.name.starts_with(OWN_TRIGGERS))
+    {
         let subject = format!("{schema}.{} on {}", table.as_deref().unwrap_or_default(), asked.server.name);
         let tests = body.as_ref().is_some_and(|body| body.to_lowercase().contains("@shardlift_stream"));
         let problem = format!("its trigger {name} would fire again on every row that a stream writes");

@@ -33,7 +33,9 @@ pub(super) fn judge(asked: &Asked<'_>, request: &Request, findings: &mut Vec<Fin
                 "channel-into-primary",
                 subject,
                 format!("replication channel {name} from {from} writes into this primary, past any fence"),
-                format!("STOP REPLICA FOR CHANNEL {name}, or name the right primary with `shardlift shard set-primary`"),
+                format!(
+                    "STOP REPLICA FOR CHANNEL {name}, or name the right primary with `shardlift shard set-primary`"
+                ),
             ));
         }
         for (rule, value) in &channel.filters {
@@ -45,7 +47,10 @@ pub(super) fn judge(asked: &Asked<'_>, request: &Request, findings: &mut Vec<Fin
                     "replication-filter",
                     subject,
                     format!("{rule} = {value} on channel {name} keeps rows of moved tables or of {SIDECAR} out of it"),
-                    format!("STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER {} = () FOR CHANNEL {name}; START REPLICA", rule.to_uppercase()),
+                    format!(
+                        "STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER {} = () FOR CHANNEL {name}; START REPLICA",
+                        rule.to_uppercase()
+                    ),
                 ));
             }
         }
@@ -75,7 +80,6 @@ fn filters(rule: &str, value: &str, database: &str, table: &str) -> bool {
         _ => value.split(|c: char| matches!(c, '(' | ')' | ',')).any(|name| name.trim() == database),
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,13 @@ const COMFORTABLE: Duration = Duration::from_secs(24 * 3600);
 /// What a binlog must be like, on the source to copy and follow, on the target for the way back:
 /// (check, variable, value wanted, what else goes wrong, cure).
 const BINLOG: [(&str, &str, &str, &str, &str); 5] = [
-    ("binlog", "log_bin", "ON", "there is no binlog to follow", "remove skip-log-bin from its configuration and restart it"),
+    (
+        "binlog",
+        "log_bin",
+        "ON",
+        "there is no binlog to follow",
+        "remove skip-log-bin from its configuration and restart it",
+    ),
     (
         "binlog-format",
         "binlog_format",
@@ -109,7 +115,10 @@ pub(super) fn judge(asked: &Asked<'_>, request: &Request, findings: &mut Vec<Fin
         findings.push(Finding::refuse(
             "prepared-xa",
             subject,
-            format!("XA transaction {} is prepared and undecided: its rows are in the binlog but cannot be read", xa.xid),
+            format!(
+                "XA transaction {} is prepared and undecided: its rows are in the binlog but cannot be read",
+                xa.xid
+            ),
             format!("XA COMMIT {0}, or XA ROLLBACK {0}", xa.xid),
         ));
     }
@@ -124,12 +133,43 @@ fn retention(asked: &Asked<'_>, request: &Request, findings: &mut Vec<Finding>) 
         return;
     }
     let kept = Duration::from_secs(seconds);
-    let problem = format!("binlog_expire_logs_seconds is {seconds}: what is not copied and followed within that time is lost to the stream");
+    let problem = format!(
+        "binlog_expire_logs_seconds is {seconds}: what is not copied and followed within that time is lost to the stream"
+    );
     let wanted = COMFORTABLE.max(request.options.min_retention).as_secs();
     let cure = format!("SET PERSIST binlog_expire_logs_seconds = {wanted} or more");
     if kept < request.options.min_retention && asked.side == Side::Source {
         findings.push(Finding::refuse("retention", &asked.server.name, problem, cure));
     } else if kept < COMFORTABLE {
         findings.push(Finding::warn("retention", &asked.server.name, problem, cure));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::DatabaseName,
+        mysql::{Endpoint, Login, Secret, flavor::Flavor},
+        workflow::preflight::{Options, Server, facts::Facts},
+    };
+
+    /// No server at hand is old enough, or MariaDB, to refuse by version.
+    #[test]
+    fn old_and_other_servers_are_refused() {
+        let endpoint = Endpoint::unix("/s".as_ref());
+        let login = Login { endpoint, user: "u".into(), password: Secret::default(), database: None };
+        let database = DatabaseName::new("d").unwrap();
+        let server = Server { name: "s".into(), login, database, role: Role::Primary };
+        let request = Request { sources: vec![], targets: vec![], tables: vec![], options: Options::default() };
+        for (version, refused) in
+            [("5.7.44", true), ("8.0.21", true), ("10.11.6-MariaDB", true), ("odd", true), ("8.0.22", false)]
+        {
+            let (flavor, version) = (Flavor::parse(version, ""), version.to_owned());
+            let facts = Facts { flavor, version: version.clone(), ..Facts::default() };
+            let mut findings = Vec::new();
+            judge(&Asked { side: Side::Source, server: &server, facts }, &request, &mut findings);
+            assert_eq!(findings.iter().any(|finding| finding.check == "version"), refused, "{version}");
+        }
     }
 }

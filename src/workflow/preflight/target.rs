@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::mysql::schema::{differences, define};
+use crate::mysql::schema::{define, differences};
 
 use super::{Asked, Finding, Request};
 
@@ -76,7 +76,10 @@ fn servers(source: &Asked<'_>, target: &Asked<'_>, findings: &mut Vec<Finding>) 
         findings.push(Finding::refuse(
             "lower-case-table-names",
             subject,
-            format!("lower_case_table_names is {ours} here and {theirs} on {}: names do not mean the same", source.server.name),
+            format!(
+                "lower_case_table_names is {ours} here and {theirs} on {}: names do not mean the same",
+                source.server.name
+            ),
             "use servers with the same lower_case_table_names; it is fixed when a data directory is made",
         ));
     }
@@ -86,7 +89,10 @@ fn servers(source: &Asked<'_>, target: &Asked<'_>, findings: &mut Vec<Finding>) 
         findings.push(Finding::refuse(
             "max-allowed-packet",
             subject,
-            format!("max_allowed_packet is {ours} here and {theirs} on {}: a row may be too large to arrive", source.server.name),
+            format!(
+                "max_allowed_packet is {ours} here and {theirs} on {}: a row may be too large to arrive",
+                source.server.name
+            ),
             format!("SET PERSIST max_allowed_packet = {theirs}"),
         ));
     }
@@ -115,7 +121,10 @@ fn collations(
             "collation",
             subject,
             format!("the table uses collation {collation}, which the target does not know"),
-            format!("upgrade the target, or change the collation on the source (ALTER TABLE `{}` CONVERT TO …)", wanted.name),
+            format!(
+                "upgrade the target, or change the collation on the source (ALTER TABLE `{}` CONVERT TO …)",
+                wanted.name
+            ),
         ));
     }
 }
@@ -124,15 +133,23 @@ fn collations(
 fn constraints(source: &Asked<'_>, target: &Asked<'_>, request: &Request, findings: &mut Vec<Finding>) {
     let database = source.server.database.as_str();
     let moved = |table: &str| request.tables.iter().any(|name| name.as_str() == table);
-    let coming: BTreeSet<String> =
-        source.facts.constraints.iter().filter(|(table, _)| moved(table)).map(|(_, name)| name.to_lowercase()).collect();
+    let coming: BTreeSet<String> = source
+        .facts
+        .constraints
+        .iter()
+        .filter(|(table, _)| moved(table))
+        .map(|(_, name)| name.to_lowercase())
+        .collect();
     for (table, name) in target.facts.constraints.iter().filter(|(table, _)| !moved(table)) {
         if coming.contains(&name.to_lowercase()) {
             findings.push(Finding::refuse(
                 "constraint-name",
                 format!("{}.{table} on {}", target.server.database, target.server.name),
                 format!("its constraint {name} has the name of one on a moved table of {database}"),
-                format!("ALTER TABLE `{}`.`{table}` DROP CONSTRAINT `{name}`, and add it under another name", target.server.database),
+                format!(
+                    "ALTER TABLE `{}`.`{table}` DROP CONSTRAINT `{name}`, and add it under another name",
+                    target.server.database
+                ),
             ));
         }
     }

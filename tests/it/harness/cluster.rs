@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use shardlift::local::cluster::{Cluster, ClusterSpec, Member};
-use shardlift::local::{Account, InstallOptions, Mysqld, Servers, ensure};
+use shardlift::local::{InstallOptions, Mysqld, Servers, ensure};
 use shardlift::model::workflow::TabletType;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
@@ -16,7 +16,8 @@ static SERVERS: OnceCell<Servers> = OnceCell::const_new();
 
 /// The server programs, looked for once per test process.
 pub async fn servers() -> &'static Servers {
-    let find = || async { ensure(&InstallOptions { need_etcd: true, ..InstallOptions::from_env() }, &()).await.unwrap() };
+    let find =
+        || async { ensure(&InstallOptions { need_etcd: true, ..InstallOptions::from_env() }, &()).await.unwrap() };
     SERVERS.get_or_init(find).await
 }
 
@@ -74,16 +75,6 @@ impl TestCluster {
     /// A database on one of the servers, as the account that may do everything.
     pub fn db(&self, server: &Mysqld, database: &str) -> Db {
         Db::new(server, self.cluster.engine(), database)
-    }
-
-    /// The cluster below.
-    pub fn local(&self) -> &Cluster {
-        &self.cluster
-    }
-
-    /// The account applications use.
-    pub fn app(&self) -> &Account {
-        self.cluster.app()
     }
 
     /// The program, with this cluster's topology and credentials.

@@ -124,7 +124,7 @@ impl Plan {
         let mut conn = db.conn().await;
         let mut read = async || {
             // Results come as they are stored, whatever their character set.
-            conn.query_drop("SET character_set_results = NULL, SESSION TRANSACTION READ ONLY").await?;
+            conn.query_drop("SET character_set_results = NULL").await?;
             let mut result = conn.query_iter(&self.select).await?;
             result
                 .for_each(|one: Row| {

@@ -14,9 +14,9 @@ mod trace;
 mod wait;
 
 pub use cluster::{TestCluster, servers};
-pub use compare::{Comparison, compare_tables};
+pub use compare::compare_tables;
 pub use ledger::{Ledger, Load};
-pub use program::{Ran, Running, Shardlift};
+pub use program::Shardlift;
 pub use sql::Db;
 pub use trace::Trace;
 pub use wait::until;

@@ -6,24 +6,26 @@ use serde_json::Value;
 
 use super::{Db, TestCluster};
 
-const OWN: &str = "('mysql', 'sys', 'information_schema', 'performance_schema')";
+const SYSTEM: &str = "('mysql', 'sys', 'information_schema', 'performance_schema')";
+/// Settings that move by themselves.
+const MOVING: [&str; 2] = ["gtid_executed", "gtid_purged"];
 
 /// What servers and topology hold but for rows: definitions, accounts, settings, lasting records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace(BTreeMap<String, String>);
 
 impl Trace {
-    /// Looks at all primaries and the topology of a cluster.
+    /// Looks at the source, the target and the topology of a cluster. Nobody may be writing.
     pub async fn take(cluster: &TestCluster) -> Self {
-        let mut found = BTreeMap::new();
+        let mut trace = Self(BTreeMap::new());
         for (name, server) in [("source", cluster.source()), ("target", cluster.target())] {
-            look(&mut found, name, &cluster.db(server, "information_schema")).await;
+            trace.look(name, &cluster.db(server, "information_schema")).await;
         }
         let exported: Value = serde_json::from_str(&cluster.shardlift().must("topo export").await).unwrap();
         for (path, record) in exported["records"].as_object().unwrap() {
-            found.insert(format!("topology {path}"), record.to_string());
+            trace.0.insert(format!("topology {path}"), record.to_string());
         }
-        Self(found)
+        trace
     }
 
     /// What there is now that was not, is no more, or is not as it was.
@@ -36,45 +38,48 @@ impl Trace {
         });
         gone.chain(other).collect()
     }
-}
 
-async fn look(found: &mut BTreeMap<String, String>, server: &str, db: &Db) {
-    let mut add = |kind: &str, rows: Vec<Vec<Option<String>>>| {
-        for row in rows {
-            let mut cells = row.into_iter().map(|cell| cell.unwrap_or_else(|| "NULL".into()));
-            let name = cells.next().unwrap();
-            found.insert(format!("{server} {kind} {name}"), cells.collect::<Vec<_>>().join(" | "));
+    async fn look(&mut self, server: &str, db: &Db) {
+        for (kind, sql) in [
+            (
+                "database",
+                "SELECT schema_name, default_collation_name, default_encryption FROM schemata WHERE schema_name",
+            ),
+            (
+                "trigger",
+                "SELECT CONCAT(trigger_schema, '.', trigger_name), event_manipulation, event_object_table, \
+                 action_statement FROM triggers WHERE trigger_schema",
+            ),
+            (
+                "routine",
+                "SELECT CONCAT(routine_schema, '.', routine_name), routine_definition FROM routines WHERE routine_schema",
+            ),
+            ("event", "SELECT CONCAT(event_schema, '.', event_name), event_definition FROM events WHERE event_schema"),
+        ] {
+            for row in db.rows(&format!("{sql} NOT IN {SYSTEM}")).await {
+                self.add(server, kind, row);
+            }
         }
-    };
-    let own = |column: &str| format!("{column} NOT IN {OWN}");
-    add("database", db.rows(&format!("SELECT * FROM schemata WHERE {}", own("schema_name"))).await.into_iter().map(named).collect());
-    for (kind, sql) in [
-        ("trigger", "SELECT CONCAT(trigger_schema, '.', trigger_name), event_manipulation, event_object_table, \
-                     action_statement FROM triggers WHERE trigger_schema"),
-        ("routine", "SELECT CONCAT(routine_schema, '.', routine_name), routine_definition FROM routines WHERE routine_schema"),
-        ("event", "SELECT CONCAT(event_schema, '.', event_name), event_definition, status FROM events WHERE event_schema"),
-    ] {
-        add(kind, db.rows(&format!("{sql} NOT IN {OWN}")).await);
+        let tables = "SELECT CONCAT('`', table_schema, '`.`', table_name, '`') FROM tables WHERE table_schema";
+        for table in db.rows(&format!("{tables} NOT IN {SYSTEM}")).await {
+            let created = db.rows(&format!("SHOW CREATE TABLE {}", table[0].as_deref().unwrap())).await;
+            self.add(server, "table", table.into_iter().chain(created.into_iter().flatten()).collect());
+        }
+        for account in db.rows("SELECT CONCAT(QUOTE(user), '@', QUOTE(host)) FROM mysql.user").await {
+            let grants = db.rows(&format!("SHOW GRANTS FOR {}", account[0].as_deref().unwrap())).await;
+            self.add(server, "account", account.into_iter().chain(grants.into_iter().flatten()).collect());
+        }
+        for setting in db.rows("SHOW GLOBAL VARIABLES").await {
+            if !MOVING.contains(&setting[0].as_deref().unwrap()) {
+                self.add(server, "setting", setting);
+            }
+        }
     }
-    let sql = format!("SELECT CONCAT('`', table_schema, '`.`', table_name, '`') FROM tables WHERE {}", own("table_schema"));
-    for row in db.rows(&sql).await {
-        let table = row[0].clone().unwrap();
-        let mut created = db.rows(&format!("SHOW CREATE TABLE {table}")).await;
-        add("table", vec![created.remove(0)].into_iter().map(|mut row| { row[0] = Some(table.clone()); row }).collect());
-    }
-    add("account", db.rows("SELECT CONCAT(user, '@', host), account_locked FROM mysql.user").await);
-    for row in db.rows("SELECT CONCAT(QUOTE(user), '@', QUOTE(host)) FROM mysql.user").await {
-        let account = row[0].clone().unwrap();
-        let grants = db.rows(&format!("SHOW GRANTS FOR {account}")).await;
-        add("grants", vec![std::iter::once(Some(account)).chain(grants.into_iter().flatten()).collect()]);
-    }
-    let moving = "('gtid_executed', 'gtid_purged', 'timestamp')";
-    let settings = db.rows("SHOW GLOBAL VARIABLES").await;
-    add("setting", settings.into_iter().filter(|row| row[0].as_ref().is_some_and(|name| !moving.contains(name.as_str()))).collect());
-}
 
-/// `schemata` begins with the catalog.
-fn named(mut row: Vec<Option<String>>) -> Vec<Option<String>> {
-    row.remove(0);
-    row
+    /// The first cell is the thing's name.
+    fn add(&mut self, server: &str, kind: &str, row: Vec<Option<String>>) {
+        let mut cells = row.into_iter().map(|cell| cell.unwrap_or_else(|| "NULL".into()));
+        let name = cells.next().unwrap();
+        self.0.insert(format!("{server} {kind} {name}"), cells.collect::<Vec<_>>().join(" | "));
+    }
 }

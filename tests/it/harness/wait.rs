@@ -8,10 +8,7 @@ use tokio::time::{Instant, sleep};
 const POLL: Duration = Duration::from_millis(100);
 
 /// Asks until the answer is `Ok`, and gives that. At the deadline it panics with `what` and the last `Err`.
-pub async fn until<T, E: Display, F>(what: &str, deadline: Duration, mut ask: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Result<T, E>>,
-{
+pub async fn until<T, E: Display>(what: &str, deadline: Duration, mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
     let started = Instant::now();
     loop {
         match ask().await {

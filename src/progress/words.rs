@@ -1,0 +1,55 @@
+//! A workflow's state in words and numbers.
+
+use std::time::Duration;
+
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
+
+use crate::model::workflow::{Desired, StreamState};
+use crate::topology::records::{Status, TableStatus, Workflow};
+
+/// A workflow's state in one word and one sentence: what its owner says, else what its record says.
+pub fn state_of(record: &Workflow, status: Option<&Status>) -> (String, String) {
+    if record.desired == Desired::Cancelled {
+        return ("Cancelling".into(), status.map(|status| status.message.clone()).unwrap_or_default());
+    }
+    match (&record.stopped, status) {
+        (Some(stopped), _) if record.desired == Desired::Running => {
+            (stopped.state.to_string(), stopped.message.clone())
+        }
+        (_, Some(status)) => (status.state.to_string(), status.message.clone()),
+        (_, None) => ("Unowned".into(), "no engine carries it; run `shardlift engine run`".into()),
+    }
+}
+
+/// Whether every row is copied.
+pub fn copied(status: Option<&Status>) -> bool {
+    status
+        .is_some_and(|status| !status.tables.is_empty() && status.tables.values().all(|table| table.state != "copying"))
+}
+
+/// Rows a table will have: what is known once it is copied, an estimate before.
+pub(super) fn expected(table: &TableStatus) -> u64 {
+    if table.state == "copying" { table.rows_expected.max(table.rows) } else { table.rows }
+}
+
+/// How long the copy will take at the present rate.
+pub fn eta(status: &Status) -> Option<Duration> {
+    let left: u64 = status.tables.values().map(|table| expected(table) - table.rows).sum();
+    (left > 0 && status.copy_rows_per_second > 0).then(|| Duration::from_secs(left / status.copy_rows_per_second))
+}
+
+/// The whole workflow in one line.
+pub fn summary(state: &str, message: &str, status: &Status) -> String {
+    let mut parts = vec![state.to_string()];
+    if state == StreamState::Copying.as_str() {
+        let rows = HumanCount(status.copy_rows_per_second);
+        parts.push(format!("{rows} rows/s, {}/s", HumanBytes(status.copy_bytes_per_second)));
+        parts.extend(eta(status).map(|eta| format!("about {} left", HumanDuration(eta))));
+    }
+    parts.push(format!("{} changes/s", HumanCount(status.changes_per_second)));
+    parts.push(status.lag_ms.map_or("lag unknown".into(), |ms| format!("lag {:.1} s", ms as f64 / 1_000.0)));
+    parts.extend(status.throttled.as_ref().map(|reason| format!("throttled: {reason}")));
+    parts.extend((!message.is_empty()).then(|| message.to_string()));
+    parts.extend(status.warning.as_ref().map(|warning| format!("WARNING: {warning}")));
+    parts.join("  |  ")
+}
