@@ -18,6 +18,7 @@
 
 pub mod cli;
 pub mod daemon;
+pub mod demo;
 pub mod engine;
 pub mod local;
 pub mod model;

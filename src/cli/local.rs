@@ -53,7 +53,7 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    fn options(self, need_etcd: bool) -> InstallOptions {
+    pub(super) fn options(self, need_etcd: bool) -> InstallOptions {
         let env = InstallOptions::from_env();
         InstallOptions {
             mysqld: self.mysqld.or(env.mysqld),
@@ -233,7 +233,7 @@ async fn up(context: &Context, mut args: UpArgs) -> Result<Outcome> {
 }
 
 /// What to do with a cluster that is up.
-fn guide(cluster: &Cluster, servers: &[ServerStatus], background: bool) -> String {
+pub(super) fn guide(cluster: &Cluster, servers: &[ServerStatus], background: bool) -> String {
     let spec = cluster.spec();
     let dir = shell_word(&spec.dir.display().to_string());
     let script = shell_word(&spec.client_script().display().to_string());

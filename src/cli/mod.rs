@@ -7,6 +7,7 @@
 
 mod cell;
 mod clock;
+mod demo;
 mod engine;
 mod keyspace;
 mod local;
@@ -85,6 +86,8 @@ enum Noun {
     /// A cluster on this machine, to try things out
     #[command(subcommand)]
     Local(local::Verb),
+    /// The whole story on servers of its own: a move under load, proven, and nothing left behind
+    Demo(demo::Flags),
 }
 
 /// How a command ended that did not fail.
@@ -148,6 +151,7 @@ pub async fn run(cli: Cli) -> Result<Outcome> {
         Noun::Engine(verb) => verb.run(&context).await,
         Noun::Topo(verb) => verb.run(&context).await,
         Noun::Local(verb) => verb.run(&context).await,
+        Noun::Demo(flags) => flags.run(&context).await,
     }
 }
 

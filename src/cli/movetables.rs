@@ -84,6 +84,12 @@ pub(super) struct Start {
     /// Accept a source that may forget commits in a crash (sync_binlog, innodb_flush_log_at_trx_commit)
     #[arg(long)]
     allow_unsafe_source: bool,
+    /// Accept triggers on moved tables whose bodies test @shardlift_stream
+    #[arg(long)]
+    allow_triggers: bool,
+    /// Accept views, routines, events and triggers elsewhere that name a moved table
+    #[arg(long)]
+    allow_cross_keyspace: bool,
     /// Connections side by side, 1 to 32 [default: 4]
     #[arg(long)]
     workers: Option<u32>,
@@ -164,6 +170,8 @@ impl Start {
             auto_start: self.auto_start,
             stop_after_copy: self.stop_after_copy,
             allow_unsafe_source: self.allow_unsafe_source,
+            allow_triggers: self.allow_triggers,
+            allow_cross_keyspace: self.allow_cross_keyspace,
             workers: self.workers,
             chunk_bytes: self.chunk_bytes,
             round_ms: self.round_ms,

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::clock::clock;
 use super::{Context, Listed, Outcome};
-use crate::model::workflow::{Desired, OnDdl, StreamState};
+use crate::model::workflow::{OnDdl, StreamState};
 use crate::model::{Gtid, InstanceId, KeyspaceName, WorkflowName};
 use crate::progress::{Watching, state_of};
 use crate::topology::records::{EnginePresence, Log, Owner, Status, Workflow};

@@ -20,10 +20,11 @@ use crate::mysql::binlog::{BinlogOptions, BinlogReader, Ddl, Tables};
 use crate::mysql::quote;
 
 use super::apply::batch::{Batch, LastTxn};
-use super::apply::tail::{Known, Step, Tail};
+use super::apply::tail::{Harmless, Step, Tail};
 use super::apply::writer::Writer;
 use super::connect::slot;
 use super::error::EngineError;
+use super::known;
 use super::progress::Progress;
 use super::source::Source;
 use super::throttle::Valve;
@@ -61,6 +62,8 @@ pub struct Follower<'a> {
     pub on_ddl: OnDdl,
     /// DDL that the operator has dealt with.
     pub skip_ddl: &'a [Gtid],
+    /// XA transactions that may pass.
+    pub harmless: &'a Harmless,
     /// Connections to apply on.
     pub workers: u32,
     /// Is told what was applied.
@@ -74,13 +77,12 @@ pub struct Follower<'a> {
 impl Follower<'_> {
     /// Follows until `until`.
     pub async fn run(&mut self, mut until: Until<'_>) -> Result<(), EngineError> {
-        let checkpoint = &self.writer.checkpoint;
-        self.source.check_history(checkpoint).await?;
-        self.read_clock().await?;
-        if self.writer.checkpoint.source_uuid.as_deref() != Some(self.source.uuid.as_str()) {
-            let uuid = self.source.uuid.clone();
-            self.writer.note(None, Some(&uuid)).await?;
+        if matches!(until, Until::Consistent) && self.writer.checkpoint.is_consistent() {
+            return Ok(());
         }
+        self.source.check_history(&self.writer.checkpoint).await?;
+        self.read_clock().await?;
+        self.meet_again().await?;
         let mut tail = self.open().await?;
         let mut look = Instant::now();
         loop {
@@ -102,25 +104,47 @@ impl Follower<'_> {
             match step {
                 Step::Batch(batch) => self.apply(batch).await?,
                 Step::Ddl(ddl) => self.pass(ddl).await?,
-                Step::Level => {
-                    self.progress.update(|snapshot| snapshot.as_of_us = Some(now_us(snapshot.clock_offset_us)))
-                }
+                Step::Quiet => self.look_whether_level().await?,
             }
         }
     }
 
-    async fn open(&self) -> Result<Tail, EngineError> {
+    /// Makes sure that the source is the one that was read before, or has its transactions; notes which server it is.
+    async fn meet_again(&mut self) -> Result<(), EngineError> {
         let checkpoint = &self.writer.checkpoint;
         let same_server = checkpoint.source_uuid.as_deref() == Some(self.source.uuid.as_str());
-        let known = checkpoint.last.clone().map(|last| Known { last, same_server });
-        let from =
-            known.as_ref().map_or_else(|| checkpoint.position.clone(), |known| known.reopen(&checkpoint.position));
+        if let Some(last) = &checkpoint.last {
+            known::check(&self.source.side, &checkpoint.position, last, same_server).await?;
+        }
+        if !same_server {
+            let uuid = self.source.uuid.clone();
+            self.writer.note(None, Some(&uuid)).await?;
+        }
+        Ok(())
+    }
+
+    async fn open(&self) -> Result<Tail, EngineError> {
+        let from = self.writer.checkpoint.position.clone();
         let side = &self.source.side;
         let tables = Arc::new(Decoded { database: side.database.to_string(), tables: self.tables.clone() });
-        let options =
-            BinlogOptions { heartbeat: HEARTBEAT, piece_bytes: PIECE_BYTES, ..BinlogOptions::new(from, tables) };
+        let options = BinlogOptions {
+            heartbeat: HEARTBEAT,
+            piece_bytes: PIECE_BYTES,
+            harmless_xa: self.harmless.known(),
+            ..BinlogOptions::new(from, tables)
+        };
         let reader = BinlogReader::open(side.binlog().await?, options).await?;
-        Ok(Tail::start(reader, known))
+        Ok(Tail::start(reader, self.harmless.clone()))
+    }
+
+    /// Nothing came: the target is level if the source has nothing that the position lacks.
+    async fn look_whether_level(&mut self) -> Result<(), EngineError> {
+        let asked = now_us(0);
+        if self.source.gtid_executed().await?.is_subset(&self.writer.checkpoint.position) {
+            self.progress
+                .update(|snapshot| snapshot.as_of_us = Some(asked.saturating_add_signed(snapshot.clock_offset_us)));
+        }
+        Ok(())
     }
 
     async fn apply(&mut self, batch: Batch) -> Result<(), EngineError> {

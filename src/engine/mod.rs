@@ -12,6 +12,7 @@ pub mod error;
 mod fields;
 pub mod follow;
 mod indexes;
+mod known;
 pub mod places;
 mod prepare;
 pub mod progress;

@@ -29,6 +29,10 @@ pub struct Places {
     pub target_shard: ShardName,
     /// The server that is read.
     pub source: Side,
+    /// What it serves.
+    pub source_type: TabletType,
+    /// The source shard's other servers, which may be promoted or read later.
+    pub source_others: Vec<(Side, TabletType)>,
     /// The server that is written.
     pub target: Side,
     /// The target's replicas, whose lag may hold copying back.
@@ -103,9 +107,16 @@ pub async fn resolve(
 ) -> Result<Places, EngineError> {
     let from = only_shard(topology, &spec.source_keyspace).await?;
     let to = only_shard(topology, &spec.target_keyspace).await?;
-    let source = side("source", credentials, from.pick(&spec.source_keyspace, &spec.options.tablet_types)?)?;
+    let read = from.pick(&spec.source_keyspace, &spec.options.tablet_types)?;
+    let source = side("source", credentials, read)?;
+    let others = from.tablets.iter().filter(|(alias, _)| *alias != read.0);
+    let source_others = others
+        .map(|other| Ok((side("source", credentials, other)?, other.1.tablet_type)))
+        .collect::<Result<_, EngineError>>()?;
     let target = side("target", credentials, to.pick(&spec.target_keyspace, &[TabletType::Primary])?)?;
     let replicas = to.tablets.iter().filter(|(_, tablet)| tablet.tablet_type == TabletType::Replica);
     let target_replicas = replicas.map(|tablet| side("replica", credentials, tablet)).collect::<Result<_, _>>()?;
-    Ok(Places { source_shard: from.name, target_shard: to.name, source, target, target_replicas })
+    let source_type = read.1.tablet_type;
+    let (source_shard, target_shard) = (from.name.clone(), to.name);
+    Ok(Places { source_shard, target_shard, source, source_type, source_others, target, target_replicas })
 }

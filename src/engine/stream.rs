@@ -19,6 +19,7 @@ use crate::model::workflow::{StreamState, WorkflowOptions};
 use crate::model::{Gtid, TableDef, TableName};
 use crate::mysql::schema::{SourceTable, read_source_tables};
 
+use super::apply::tail::Harmless;
 use super::apply::writer::Writer;
 use super::checkpoint::Checkpoint;
 use super::connect::{Side, slot};
@@ -65,6 +66,7 @@ pub struct Stream {
     writer: Writer,
     tables: HashMap<TableName, SourceTable>,
     method: Method,
+    harmless: Harmless,
     rounds: u32,
 }
 
@@ -88,7 +90,7 @@ impl Stream {
             } else if !copied.is_empty() {
                 stream.enter(StreamState::Lagging);
                 stream.follow(Until::Consistent).await?;
-                stream.add_keys(&copied).await?;
+                stream.add_keys(&found, &copied).await?;
             } else if stream.spec.options.stop_after_copy {
                 stream.follow(Until::Consistent).await?;
                 return Ok(());
@@ -131,10 +133,27 @@ impl Stream {
             |table: &SourceTable| spec.options.defer_secondary_keys && spec.created_tables.contains(&table.def.name);
         let mut owned = spec.target.owned_session(&writer.checkpoint, slot::PREPARE).await?;
         prepare::tables(&mut owned, &spec.target, &writer.checkpoint, &fresh, defer).await?;
+        // The target's tables are as the source's were at the position: they were made from them, and DDL since then was
+        // passed there only together with the position. So rows are decoded as the target has them.
+        let there = read_source_tables(&mut owned, &spec.target.database, &spec.tables).await?;
         owned.close().await;
-        session.close().await;
-        let tables = tables.into_iter().map(|table| (table.def.name.clone(), table)).collect();
-        Ok(Self { spec, valve, progress, cancel, source, writer, tables, method, rounds: 0 })
+        let tables = tables.into_iter().zip(there).map(|(source, target)| {
+            let other_unique = source.def.other_unique || target.def.other_unique;
+            (source.def.name.clone(), SourceTable { def: TableDef { other_unique, ..target.def }, ..source })
+        });
+        let tables = tables.collect();
+        Ok(Self {
+            spec,
+            valve,
+            progress,
+            cancel,
+            source,
+            writer,
+            tables,
+            method,
+            harmless: Harmless::default(),
+            rounds: 0,
+        })
     }
 
     /// Reads the copy's progress, and makes known what it implies.
@@ -200,8 +219,13 @@ impl Stream {
         marks::merge(self.writer.connection().await?, &checkpoint, &whole).await
     }
 
-    async fn add_keys(&mut self, copied: &[TableName]) -> Result<(), EngineError> {
-        let tables: Vec<_> = copied.iter().filter_map(|name| self.tables.get(name).cloned()).collect();
+    async fn add_keys(&mut self, found: &marks::Progress, copied: &[TableName]) -> Result<(), EngineError> {
+        let tables = copied.iter().filter_map(|name| {
+            let (mut table, noted) = (self.tables.get(name)?.clone(), &found.tables.get(name)?.deferred);
+            table.deferrable.retain(|key| noted.contains(&key.add));
+            Some(table)
+        });
+        let tables: Vec<_> = tables.collect();
         let (target, checkpoint) = (self.spec.target.clone(), self.writer.checkpoint.clone());
         let progress = self.progress.clone();
         let add = |slot| indexes::add(target.clone(), checkpoint.clone(), slot, tables.clone(), progress.clone());
@@ -240,6 +264,7 @@ impl Stream {
             moved: &self.spec.tables,
             on_ddl: self.spec.options.on_ddl,
             skip_ddl: &self.spec.skip_ddl,
+            harmless: &self.harmless,
             workers: self.spec.options.workers,
             valve: &self.valve,
             progress: &self.progress,

@@ -46,7 +46,8 @@ pub enum ColumnKind {
         /// For BINARY(n) the length every value is padded to, in bytes.
         fixed: Option<u32>,
     },
-    /// JSON. Text in utf8mb4 as MySQL prints it.
+    /// JSON. Text in utf8mb4 as MySQL prints it. Types inside are kept as far as the text tells them apart: a DATE becomes
+    /// a STRING and the DECIMAL `1.5` a DOUBLE of the same text; `1.50` stays a DECIMAL (`mysql::quote::holds_decimal`).
     Json,
     /// Spatial types. SRID and WKB as stored.
     Geometry,

@@ -130,6 +130,10 @@ pub struct WorkflowOptions {
     pub stop_after_copy: bool,
     /// Whether a source that may forget commits in a crash is accepted.
     pub allow_unsafe_source: bool,
+    /// Whether triggers on moved tables are accepted that test `@shardlift_stream`.
+    pub allow_triggers: bool,
+    /// Whether views, routines, events and triggers elsewhere may name a moved table.
+    pub allow_cross_keyspace: bool,
     /// Connections on which chunks are copied and batches applied side by side.
     pub workers: u32,
     /// Rough size of one copied chunk, bytes.
@@ -146,6 +150,8 @@ impl Default for WorkflowOptions {
             defer_secondary_keys: true,
             stop_after_copy: false,
             allow_unsafe_source: false,
+            allow_triggers: false,
+            allow_cross_keyspace: false,
             workers: 4,
             chunk_bytes: 16 << 20,
             round_ms: 60_000,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use indicatif::{
+    HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle,
+};
 use tokio::time::Instant;
 
 use super::words::expected;
@@ -27,6 +29,7 @@ enum Stream {
 #[derive(Debug)]
 pub struct Bars {
     stream: Stream,
+    indent: &'static str,
     all: MultiProgress,
     tables: BTreeMap<TableName, ProgressBar>,
     line: ProgressBar,
@@ -37,27 +40,27 @@ pub struct Bars {
 impl Bars {
     /// On standard error, for a command whose output may be read by programs.
     pub fn on_stderr() -> Self {
-        Self::new(Stream::Err, ProgressDrawTarget::stderr())
+        Self::new(Stream::Err, ProgressDrawTarget::stderr(), "")
     }
 
-    /// On standard output.
-    pub fn on_stdout() -> Self {
-        Self::new(Stream::Out, ProgressDrawTarget::stdout())
+    /// On standard output, each line after `indent`.
+    pub fn on_stdout(indent: &'static str) -> Self {
+        Self::new(Stream::Out, ProgressDrawTarget::stdout(), indent)
     }
 
-    fn new(stream: Stream, target: ProgressDrawTarget) -> Self {
+    fn new(stream: Stream, target: ProgressDrawTarget, indent: &'static str) -> Self {
         let all = MultiProgress::with_draw_target(target);
         let line = all.add(ProgressBar::new_spinner().with_finish(ProgressFinish::Abandon));
         line.set_style(style("{msg}"));
-        Self { stream, all, tables: BTreeMap::new(), line, printed: None }
+        Self { stream, indent, all, tables: BTreeMap::new(), line, printed: None }
     }
 
     /// Draws the workflow as it is now.
     pub fn show(&mut self, sight: &Sight) {
         let Sight { state, message, status } = sight;
         let text = match status {
-            None => format!("{state}: {message}"),
-            Some(status) => summary(state, message, status),
+            None => format!("{}{state}: {message}", self.indent),
+            Some(status) => format!("{}{}", self.indent, summary(state, message, status)),
         };
         if self.all.is_hidden() {
             return self.print(state, &text);
@@ -65,8 +68,8 @@ impl Bars {
         for (name, table) in status.iter().flat_map(|status| &status.tables).take(BARS) {
             let bar = self.tables.entry(name.clone()).or_insert_with(|| {
                 let bar = self.all.insert_before(&self.line, ProgressBar::new(1).with_finish(ProgressFinish::Abandon));
-                bar.set_style(style("{prefix:20!} {bar:30} {percent:>3} %  {msg}").progress_chars("█▉▊▋▌▍▎▏░"));
-                bar.set_prefix(name.to_string());
+                bar.set_style(style("{prefix} {bar:30} {percent:>3} %  {msg}").progress_chars("█▉▊▋▌▍▎▏░"));
+                bar.set_prefix(format!("{}{name:<20}", self.indent));
                 bar
             });
             let expected = expected(table);
@@ -75,6 +78,15 @@ impl Bars {
             bar.set_message(format!("{} rows, {}, {}", HumanCount(table.rows), HumanBytes(table.bytes), table.state));
         }
         self.line.set_message(text);
+    }
+
+    /// Prints a line that stays, above the bars.
+    pub fn say(&self, text: &str) -> std::io::Result<()> {
+        match (self.all.is_hidden(), self.stream) {
+            (false, _) => self.all.println(text),
+            (true, Stream::Out) => writeln!(std::io::stdout().lock(), "{text}"),
+            (true, Stream::Err) => writeln!(std::io::stderr().lock(), "{text}"),
+        }
     }
 
     /// Wipes what was drawn.
@@ -92,10 +104,7 @@ impl Bars {
         }
         self.printed = Some((Instant::now(), state.to_string()));
         // Progress is a courtesy: who closed the pipe does not want it.
-        let _ = match self.stream {
-            Stream::Out => writeln!(std::io::stdout().lock(), "{text}"),
-            Stream::Err => writeln!(std::io::stderr().lock(), "{text}"),
-        };
+        let _ = self.say(text);
     }
 }
 

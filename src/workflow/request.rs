@@ -38,6 +38,10 @@ pub struct Request {
     pub stop_after_copy: Option<bool>,
     /// Accept a source that may forget commits in a crash.
     pub allow_unsafe_source: bool,
+    /// Accept triggers on moved tables that test `@shardlift_stream`.
+    pub allow_triggers: bool,
+    /// Accept views, routines, events and triggers elsewhere that name a moved table.
+    pub allow_cross_keyspace: bool,
     /// Connections side by side [default: 4].
     pub workers: Option<u32>,
     /// Rough size of a chunk, bytes [default: 16 MiB].
@@ -71,6 +75,8 @@ impl Request {
             auto_start: flags.auto_start.or(self.auto_start),
             stop_after_copy: flags.stop_after_copy.or(self.stop_after_copy),
             allow_unsafe_source: flags.allow_unsafe_source || self.allow_unsafe_source,
+            allow_triggers: flags.allow_triggers || self.allow_triggers,
+            allow_cross_keyspace: flags.allow_cross_keyspace || self.allow_cross_keyspace,
             workers: flags.workers.or(self.workers),
             chunk_bytes: flags.chunk_bytes.or(self.chunk_bytes),
             round_ms: flags.round_ms.or(self.round_ms),
@@ -132,6 +138,8 @@ impl Request {
             defer_secondary_keys: self.defer_secondary_keys.unwrap_or(default.defer_secondary_keys),
             stop_after_copy: self.stop_after_copy.unwrap_or(default.stop_after_copy),
             allow_unsafe_source: self.allow_unsafe_source,
+            allow_triggers: self.allow_triggers,
+            allow_cross_keyspace: self.allow_cross_keyspace,
             workers: self.workers.unwrap_or(default.workers),
             chunk_bytes: self.chunk_bytes.unwrap_or(default.chunk_bytes),
             round_ms: self.round_ms.unwrap_or(default.round_ms),

@@ -24,7 +24,8 @@ async fn kill_until(cluster: &TestCluster, state: &str, least: u32, seed: u64) -
         let dies = Instant::now() + life;
         let mut seen = String::new();
         while Instant::now() < dies {
-            let status = shardlift.run("movetables status --workflow move --target-keyspace customer --format json").await;
+            let status =
+                shardlift.run("movetables status --workflow move --target-keyspace customer --format json").await;
             let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap_or_default();
             seen = status["state"].as_str().unwrap_or_default().to_string();
             assert_ne!(seen, "Error", "{status}\n{}", engine.log());

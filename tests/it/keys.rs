@@ -88,9 +88,7 @@ async fn keys_move_in_one_batch_and_are_replayed() {
     let ceiling = cluster.target_db().value("SELECT position FROM _shardlift.stream").await;
     let target = cluster.target_db();
     target
-        .exec(&format!(
-            "UPDATE _shardlift.stream SET position = '{before}', ceiling = '{ceiling}', last_gtid = NULL"
-        ))
+        .exec(&format!("UPDATE _shardlift.stream SET position = '{before}', ceiling = '{ceiling}', last_gtid = NULL"))
         .await;
     let engine = shardlift.engine("three").await;
     moved.equal(NAMES).await;

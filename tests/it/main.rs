@@ -1,13 +1,19 @@
 //! The integration tests, one binary: real mysqld, real etcd, real processes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must fail")]
 
+mod binlog;
+mod binlog_stream;
 mod binlog_values;
 mod crash;
+mod ddl;
 mod harness;
 mod hygiene;
 mod keys;
 mod layers;
 mod local;
+mod losses;
+mod preflight;
+mod quoting;
 mod scenario;
 mod topology;
 mod traces;

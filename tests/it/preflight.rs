@@ -21,7 +21,8 @@ const TARGET: &str = "preflight_target";
 const OTHER: &str = "preflight_other";
 
 /// Arguments for a server that is wrong in every way that must be chosen when it starts.
-const ODD_ARGS: [&str; 5] = [
+const ODD_ARGS: [&str; 6] = [
+    "--lower-case-table-names=1",
     "--binlog-ignore-db=preflight_source",
     "--log-replica-updates=OFF",
     "--innodb-native-foreign-keys=ON",
@@ -54,6 +55,8 @@ async fn every_refusal_is_provoked_named_and_cured() {
     what_may_be_allowed(&from, &to).await;
     grants_are_named_and_suffice(&from, &to).await;
     odd_servers(&login(&odd), &to).await;
+    let unlogged = start("unlogged", 4, &["--skip-log-bin"]).await;
+    no_binlog(&login(&unlogged), &to).await;
     odd.pause().unwrap();
     a_silent_server(&from, &login(&odd)).await;
     odd.resume().unwrap();
@@ -238,7 +241,7 @@ async fn grants_are_named_and_suffice(source: &Login, target: &Login) {
     }
 }
 
-/// The settings of [`ODD_ARGS`], on a server started with them, and a source without a binlog cannot be overlooked.
+/// The settings of [`ODD_ARGS`], on a server started with them; and one server in both roles.
 async fn odd_servers(odd: &Login, good: &Login) {
     set_up(odd, good).await;
     execute(
@@ -248,13 +251,25 @@ async fn odd_servers(odd: &Login, good: &Login) {
     .await;
     let mut asked = request(odd, good, &["t", "ch"]);
     let primary = run(&asked).await;
-    assert_eq!(refusals(&primary), BTreeSet::from(["binlog-filter", "cascade"]), "{primary:#?}");
+    assert_eq!(
+        refusals(&primary),
+        BTreeSet::from(["binlog-filter", "cascade", "lower-case-table-names"]),
+        "{primary:#?}"
+    );
     asked.sources[0].role = Role::Replica;
     let replica = run(&asked).await;
-    assert_eq!(refusals(&replica), BTreeSet::from(["binlog-filter", "cascade", "replica-binlog"]), "{replica:#?}");
+    let expected = BTreeSet::from(["binlog-filter", "cascade", "lower-case-table-names", "replica-binlog"]);
+    assert_eq!(refusals(&replica), expected, "{replica:#?}");
     let mut same = request(good, good, &["t"]);
     same.targets[0].database = DatabaseName::new(SOURCE).unwrap();
     assert!(refusals(&run(&same).await).contains("same-database"));
+}
+
+/// Without a binlog there is nothing to follow.
+async fn no_binlog(unlogged: &Login, good: &Login) {
+    set_up(unlogged, good).await;
+    let found = run(&request(unlogged, good, &["t"])).await;
+    assert_eq!(refusals(&found), BTreeSet::from(["binlog"]), "{found:#?}");
 }
 
 /// A server that does not answer is a finding, in time, and hides nothing of the other one.

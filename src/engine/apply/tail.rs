@@ -5,16 +5,16 @@
 //! up to [`BATCH_BYTES`] (a single larger row apart).
 
 use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::model::{GtidSet, Txn};
-use crate::mysql::binlog::{BinlogReader, SourceEvent};
+use crate::mysql::binlog::{BinlogReader, HarmlessXa, SourceEvent};
 
-use super::batch::{Batch, LastTxn};
+use super::batch::Batch;
 use crate::engine::error::EngineError;
 
 /// A batch is handed on when its rows take this many bytes.
@@ -31,8 +31,26 @@ pub enum Step {
     Batch(Batch),
     /// A statement that is not DML; a transaction of its own.
     Ddl(crate::mysql::binlog::Ddl),
-    /// The server has nothing more at the moment.
-    Level,
+    /// The server lives and has nothing to say at the moment; it may still be looking for our place.
+    Quiet,
+}
+
+/// Prepared XA transactions that were read and touch no moved table, handed from reader to reader.
+#[derive(Debug, Clone, Default)]
+pub struct Harmless(Arc<Mutex<HarmlessXa>>);
+
+impl Harmless {
+    /// What is known.
+    pub fn known(&self) -> HarmlessXa {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, now: &HarmlessXa) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *kept != *now {
+            kept.clone_from(now);
+        }
+    }
 }
 
 /// The reading task and its channel. Dropping it ends the task.
@@ -43,11 +61,11 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Starts reading. `known` is the transaction the position ends with, if the reader was opened so as to see it again.
-    pub fn start(reader: BinlogReader, known: Option<Known>) -> Self {
+    /// Starts reading. What XA transactions the reader finds harmless is kept in `harmless` for the next one.
+    pub fn start(reader: BinlogReader, harmless: Harmless) -> Self {
         let (sender, steps) = mpsc::channel(1);
         let task = tokio::spawn(async move {
-            if let Err(error) = read(reader, known, &sender).await {
+            if let Err(error) = read(reader, &harmless, &sender).await {
                 // A receiver that is gone has no use for the error.
                 let _ = sender.send(Err(error)).await;
             }
@@ -71,35 +89,9 @@ impl Drop for Tail {
     }
 }
 
-/// The transaction a position ends with, to be met again and compared.
-#[derive(Debug, Clone)]
-pub struct Known {
-    /// As it was applied.
-    pub last: LastTxn,
-    /// Whether the same server wrote it then, so that its length must be the same.
-    pub same_server: bool,
-}
-
-impl Known {
-    /// The position to open a reader at so that the known transaction is sent again.
-    pub fn reopen(&self, position: &GtidSet) -> GtidSet {
-        let mut only = GtidSet::new();
-        only.add(&self.last.gtid);
-        position.minus(&only)
-    }
-
-    fn check(&self, txn: &Txn) -> Result<(), EngineError> {
-        let length = self.last.length != 0 && txn.length != 0 && self.last.length != txn.length;
-        if txn.committed_us != self.last.committed_us || (self.same_server && length) {
-            return Err(EngineError::ReusedGtid { gtid: txn.gtid.to_string() });
-        }
-        Ok(())
-    }
-}
-
 async fn read(
     mut reader: BinlogReader,
-    known: Option<Known>,
+    harmless: &Harmless,
     sender: &mpsc::Sender<Result<Step, EngineError>>,
 ) -> Result<(), EngineError> {
     let mut batch = Batch::default();
@@ -119,15 +111,9 @@ async fn read(
                 }
             }
         };
+        harmless.keep(reader.harmless_xa());
         let step = match event {
             SourceEvent::Txn(txn) => {
-                match &known {
-                    Some(known) if known.last.gtid == txn.gtid => {
-                        known.check(&txn)?;
-                        continue;
-                    }
-                    _ => {}
-                }
                 if batch.txns == 0 && batch.is_empty() {
                     began = Instant::now();
                 }
@@ -138,15 +124,12 @@ async fn read(
                 Step::Batch(std::mem::take(&mut batch))
             }
             SourceEvent::Ddl(ddl) => {
-                if known.as_ref().is_some_and(|known| known.last.gtid == ddl.gtid) {
-                    continue;
-                }
                 if batch.txns > 0 && sender.send(Ok(Step::Batch(std::mem::take(&mut batch)))).await.is_err() {
                     return Ok(());
                 }
                 Step::Ddl(ddl)
             }
-            SourceEvent::Heartbeat if batch.txns == 0 && batch.is_empty() => Step::Level,
+            SourceEvent::Heartbeat if batch.txns == 0 && batch.is_empty() => Step::Quiet,
             SourceEvent::Heartbeat => continue,
         };
         if sender.send(Ok(step)).await.is_err() {

@@ -76,8 +76,7 @@ impl Copier {
     /// Copies `chunk`. After an error both connections are to be dropped.
     pub async fn copy(&mut self, chunk: &Chunk) -> Result<Copied, EngineError> {
         match self.attempt(chunk, self.method).await {
-            // LOAD DATA cannot say of one row that its ENUM holds the error value; statements can.
-            Err(error) if self.method == Method::Load && has_enum(&chunk.table) && is_data_error(&error) => {
+            Err(error) if self.method == Method::Load && may_need_care(&chunk.table) && is_data_error(&error) => {
                 self.rollback().await?;
                 self.attempt(chunk, Method::Insert).await
             }
@@ -106,8 +105,7 @@ impl Copier {
         }
         let select = self.select_sql(chunk)?;
         let (sender, pieces) = mpsc::channel(PIECES);
-        let read =
-            async { read(&mut self.reader, &select, table, method, &self.valve, sender).await.map_err(&at_source) };
+        let read = read(&mut self.reader, &self.source.label, &select, table, method, &self.valve, sender);
         let database = &self.target.database;
         let write = async {
             match method {
@@ -146,8 +144,10 @@ impl Copier {
     }
 }
 
-fn has_enum(table: &TableDef) -> bool {
-    table.columns.iter().any(|column| column.kind == ColumnKind::Enum)
+/// Whether a row may hold what statements can say of it and LOAD DATA cannot: that an ENUM holds the error value, or a
+/// JSON document a DECIMAL.
+fn may_need_care(table: &TableDef) -> bool {
+    table.columns.iter().any(|column| matches!(column.kind, ColumnKind::Enum | ColumnKind::Json))
 }
 
 /// A value the target could not take as it is (as opposed to a lost connection, a deadlock, …).
@@ -172,24 +172,30 @@ struct Piece {
 
 async fn read(
     reader: &mut Wire,
+    label: &str,
     select: &[u8],
     table: &TableDef,
     method: Method,
     valve: &Valve,
     pieces: mpsc::Sender<Piece>,
-) -> Result<Copied, crate::mysql::MysqlError> {
+) -> Result<Copied, EngineError> {
+    let at_source = EngineError::at(label);
     let size = if method == Method::Load { PIECE_BYTES } else { STATEMENT_BYTES };
     let empty = || Piece { bytes: Vec::with_capacity(size + size / 8), enum_errors: 0, rows: 0 };
     let mut copied = Copied::default();
     let mut piece = empty();
-    let mut rows = reader.query(select).await?;
-    while let Some(row) = rows.next().await? {
+    let mut rows = reader.query(select).await.map_err(&at_source)?;
+    while let Some(row) = rows.next().await.map_err(&at_source)? {
         copied.largest = copied.largest.max(row.packet().len() as u64);
         match method {
             Method::Load => {
-                for (place, value) in row.values().enumerate() {
+                for (place, (column, value)) in table.columns.iter().zip(row.values()).enumerate() {
                     if place > 0 {
                         piece.bytes.push(b'\t');
+                    }
+                    if column.kind == ColumnKind::Json && value.is_some_and(quote::holds_decimal) {
+                        let detail = format!("LOAD DATA: a DECIMAL in a JSON document of column {}", column.name);
+                        return Err(EngineError::Inexact { table: table.name.clone(), detail });
                     }
                     let Some(value) = value.filter(|value| value.len() > PIECE_BYTES) else {
                         quote::push_load_field(&mut piece.bytes, value);

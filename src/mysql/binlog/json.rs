@@ -72,7 +72,11 @@ impl Renderer<'_> {
             UINT32 => number::unsigned(self.out, u64::from(cursor.u32()?)),
             INT64 => number::signed(self.out, cursor.u64()? as i64),
             UINT64 => number::unsigned(self.out, cursor.u64()?),
-            DOUBLE => self.double(f64::from_bits(cursor.u64()?))?,
+            DOUBLE => {
+                if !number::json_double(self.out, f64::from_bits(cursor.u64()?)) {
+                    return Err(Malformed("a JSON number is not finite"));
+                }
+            }
             STRING => {
                 let len = variable_len(&mut cursor)?;
                 self.string(cursor.take(len)?)?;
@@ -124,18 +128,6 @@ impl Renderer<'_> {
             self.value(kind, value.ok_or(Malformed("a JSON value lies outside its container"))?, depth + 1)?;
         }
         self.out.push(if object { b'}' } else { b']' });
-        Ok(())
-    }
-
-    fn double(&mut self, value: f64) -> Result<(), Malformed> {
-        let start = self.out.len();
-        if !number::double(self.out, value) {
-            return Err(Malformed("a JSON number is not finite"));
-        }
-        // A double stays one: `1.0` would come back as an integer without its point.
-        if !self.out[start..].iter().any(|b| matches!(b, b'.' | b'e')) {
-            self.out.extend_from_slice(b".0");
-        }
         Ok(())
     }
 

@@ -95,6 +95,17 @@ pub fn double(out: &mut Vec<u8>, number: f64) -> bool {
     true
 }
 
+/// Appends a DOUBLE as JSON prints it: with a point or an exponent always, so that it is read back as one. `false` for
+/// infinities and NaN, and nothing is appended. Source: mysql-server/sql-common/json_dom.cc, `wrapper_to_string`.
+pub fn json_double(out: &mut Vec<u8>, number: f64) -> bool {
+    let start = out.len();
+    let finite = double(out, number);
+    if finite && !out[start..].iter().any(|b| matches!(b, b'.' | b'e')) {
+        out.extend_from_slice(b".0");
+    }
+    finite
+}
+
 /// Appends 0.`digits` × 10^`point`.
 fn lay_out(out: &mut Vec<u8>, digits: &[u8], point: i32) {
     let len = digits.len() as i32;
@@ -165,6 +176,10 @@ mod tests {
             assert_eq!(text(|out| assert!(double(out, number))), expected);
         }
         assert!(!double(&mut Vec::new(), f64::NAN));
+        for (number, expected) in [(1.0, "1.0"), (-0.0, "-0.0"), (1.5, "1.5"), (1e15, "1e15")] {
+            assert_eq!(text(|out| assert!(json_double(out, number))), expected);
+        }
+        assert!(!json_double(&mut Vec::new(), f64::INFINITY));
     }
 
     proptest! {

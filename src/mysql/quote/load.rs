@@ -2,6 +2,8 @@
 //!
 //! Fields end with a tab, lines with a newline, a backslash escapes, NULL is `\N`. With LOCAL the server turns errors in
 //! data into warnings: whoever loads compares the affected rows and the warnings with what was sent.
+//!
+//! A field is a text and never an expression, so a JSON document that [`super::holds_decimal`] must not come this way.
 
 use crate::model::{ColumnKind, DatabaseName, Row, TableDef};
 

@@ -8,11 +8,13 @@
 //! - Statements run in a session set up by [`WRITER_SESSION`] or [`READER_SESSION`]: backslash escapes on (no
 //!   `NO_BACKSLASH_ESCAPES`), time zone UTC.
 
+mod json;
 mod key;
 mod load;
 mod session;
 mod value;
 
+pub use json::holds_decimal;
 pub use key::{
     NullInKey, push_key_columns, push_key_equals, push_key_in, push_key_literal, push_key_order, push_keyed_table,
     push_range_predicate,

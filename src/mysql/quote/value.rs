@@ -2,6 +2,7 @@
 
 use crate::model::{Column, ColumnKind, Row, TableDef};
 
+use super::json::push_document;
 use super::{ident, push_double, push_ident, push_number, push_quoted, session::LENIENT_SQL_MODE};
 
 /// Appends the literal that stores `value` (canonical bytes; `None` for NULL) into a column of `kind`.
@@ -27,10 +28,7 @@ pub fn push_value(out: &mut Vec<u8>, kind: &ColumnKind, value: Option<&[u8]>) {
             out.extend_from_slice(b"_binary");
             push_quoted(out, value);
         }
-        ColumnKind::Json => {
-            out.extend_from_slice(b"_utf8mb4");
-            push_quoted(out, value);
-        }
+        ColumnKind::Json => push_document(out, value),
     }
 }
 
@@ -76,9 +74,9 @@ pub fn select_expr(column: &Column) -> String {
     let (name, zerofill) = (ident(&column.name), column.zerofill);
     match column.kind {
         ColumnKind::Enum | ColumnKind::Set => format!("CAST({name} AS UNSIGNED)"),
-        ColumnKind::Float => format!("CAST({name} AS DOUBLE)"),
+        // DOUBLE(10,3) prints 1 as 1.000.
+        ColumnKind::Float | ColumnKind::Double => format!("CAST({name} AS DOUBLE)"),
         ColumnKind::Int { .. } if zerofill => format!("CAST({name} AS UNSIGNED)"),
-        ColumnKind::Double if zerofill => format!("CAST({name} AS DOUBLE)"),
         ColumnKind::Decimal if zerofill => format!("({name} + 0)"),
         _ => name,
     }

@@ -121,16 +121,17 @@ pub async fn judge(places: &Places, spec: &WorkflowSpec, taken: &[(String, Table
         database: side.database.clone(),
         role,
     };
-    // What is read may be a replica; then there is nothing here that must take writes.
-    let read =
-        if spec.options.tablet_types.first() == Some(&TabletType::Primary) { Role::Primary } else { Role::Replica };
+    let role = |serves: TabletType| if serves == TabletType::Primary { Role::Primary } else { Role::Replica };
+    let others = places.source_others.iter().map(|(other, serves)| server(other, role(*serves)));
     let replicas = places.target_replicas.iter().map(|side| server(side, Role::Replica));
     let request = Request {
-        sources: vec![server(&places.source, read)],
+        sources: std::iter::once(server(&places.source, role(places.source_type))).chain(others).collect(),
         targets: std::iter::once(server(&places.target, Role::Primary)).chain(replicas).collect(),
         tables: spec.tables.clone(),
         options: Options {
             allow_unsafe_source: spec.options.allow_unsafe_source,
+            allow_triggers: spec.options.allow_triggers,
+            allow_cross_keyspace: spec.options.allow_cross_keyspace,
             busy: taken.to_vec(),
             ..Options::default()
         },

@@ -77,7 +77,7 @@ fn filters(rule: &str, value: &str, database: &str, table: &str) -> bool {
         "Replicate_Wild_Do_Table" => !items.any(|item| like(item.as_bytes(), qualified.as_bytes())),
         "Replicate_Wild_Ignore_Table" => items.any(|item| like(item.as_bytes(), qualified.as_bytes())),
         // `(from,to)` pairs: either name is enough.
-        _ => value.split(|c: char| matches!(c, '(' | ')' | ',')).any(|name| name.trim() == database),
+        _ => value.split(['(', ')', ',']).any(|name| name.trim() == database),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use shardlift::local::cluster::{Cluster, ClusterSpec, Member};
 use shardlift::local::{InstallOptions, Mysqld, Servers, ensure};
 use shardlift::model::workflow::TabletType;
+use shardlift::mysql::{Endpoint, Login, Secret};
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
@@ -62,6 +63,11 @@ impl TestCluster {
         &self.member("commerce", TabletType::Replica).server
     }
 
+    /// Its tablet's alias.
+    pub fn source_replica_alias(&self) -> String {
+        self.member("commerce", TabletType::Replica).alias.to_string()
+    }
+
     /// Database `commerce` on the source.
     pub fn source_db(&self) -> Db {
         self.db(self.source(), "commerce")
@@ -75,6 +81,13 @@ impl TestCluster {
     /// A database on one of the servers, as the account that may do everything.
     pub fn db(&self, server: &Mysqld, database: &str) -> Db {
         Db::new(server, self.cluster.engine(), database)
+    }
+
+    /// The login of the data path at one of the servers.
+    pub fn login(&self, server: &Mysqld) -> Login {
+        let engine = self.cluster.engine();
+        let endpoint = Endpoint::unix(server.socket());
+        Login { endpoint, user: engine.user.clone(), password: Secret::new(engine.password.clone()), database: None }
     }
 
     /// The program, with this cluster's topology and credentials.

@@ -1,0 +1,110 @@
+//! The story on a cluster that is up: an engine, a shop, its customers, the move, the proof.
+
+use tokio_util::sync::CancellationToken;
+
+use super::console::{Console, count, megabytes, milliseconds};
+use super::database::Database;
+use super::journey::{self, Journey, MOVED, SOURCE, TARGET};
+use super::load::load;
+use super::proof::compare;
+use super::shop::{Sizes, Table};
+use super::summary::Summary;
+use super::writers::Writers;
+use super::{DemoError, Options};
+use crate::engine::supervisor::Supervisor;
+use crate::local::cluster::Cluster;
+use crate::mysql::Credentials;
+
+/// All steps of the demo: two before the cluster is up, the rest here.
+pub(super) const STEPS: u32 = 9;
+
+/// Plays it, with an engine in this process. Whether both sides were equal in the end.
+pub(super) async fn play(
+    options: &Options,
+    cluster: &Cluster,
+    console: &mut Console,
+    cancel: &CancellationToken,
+) -> Result<bool, DemoError> {
+    let shutdown = CancellationToken::new();
+    let supervisor = Supervisor {
+        topology: cluster.topology().clone(),
+        credentials: Credentials::new(Some(cluster.credentials_file())),
+        id: options.engine.clone(),
+        address: String::new(),
+        shutdown: shutdown.clone(),
+    };
+    let engine = tokio::spawn(supervisor.run());
+    let outcome = tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(DemoError::Interrupted),
+        outcome = story(options, cluster, console) => outcome,
+    };
+    shutdown.cancel();
+    let ended = engine.await;
+    let equal = outcome?;
+    ended??;
+    Ok(equal)
+}
+
+async fn story(options: &Options, cluster: &Cluster, console: &mut Console) -> Result<bool, DemoError> {
+    let source = Database::new(cluster, SOURCE, cluster.app())?;
+    let target = Database::new(cluster, TARGET, cluster.app())?;
+    let sizes = Sizes::of(options.rows);
+
+    let step = console.begin("Data");
+    load(&source, sizes, &step).await?;
+    let tables = Table::ALL.map(|table| format!("{} {}", table.name(), count(sizes.rows(table))));
+    step.done(&format!("{} rows: {}", count(sizes.all()), tables.join(", ")))?;
+
+    let step = console.begin("Traffic");
+    let writers = Writers::start(&source, sizes, options.writers);
+    step.done(&match options.writers {
+        0 => "none: --writers 0".into(),
+        n => format!("{n} writers insert, update, delete, change keys and swap unique values, from now on"),
+    })?;
+
+    let step = console.begin("MoveTables");
+    let remarks = journey::start(cluster).await?;
+    let copying = console.begin_still("Copy");
+    let names = MOVED.map(|(table, _)| table).join(" and ");
+    step.done(&format!("{names}, from {SOURCE} to {TARGET}: preflight has no objection"))?;
+    for remark in remarks {
+        console.say(&format!("        {remark}"))?;
+    }
+
+    let mut journey = Journey::watch(cluster.topology(), &target).await?;
+    let copied = journey.copied().await?;
+    let copy_time = copying.elapsed();
+    let rate = copied.rows as f64 / copy_time.as_secs_f64();
+    let text = format!("{} rows, {}", count(copied.rows), megabytes(copied.bytes as f64));
+    journey.bars.say(&copying.line(&format!("{text}, at {} rows/s", count(rate as u64))))?;
+
+    let step = console.begin_still("Catch-up");
+    journey.level().await?;
+    let level_time = copy_time + step.elapsed();
+    journey.bars.say(&step.line("secondary keys built, changes of the meantime applied: the stream is level"))?;
+
+    let step = console.begin_still("Running");
+    journey.follow(options.follow).await?;
+    let lag = journey.lag();
+    let shown = lag.map_or("lag unknown".into(), |(usual, _)| format!("lag {}", milliseconds(usual)));
+    journey.bars.say(&step.line(&format!("every change follows: {shown}")))?;
+
+    let bars = journey.bars;
+    bars.clear();
+    let proof = console.begin("Proof");
+    let written = writers.stop().await?;
+    let position = journey.sidecar.arrive(&source).await?;
+    let mut compared = Vec::with_capacity(MOVED.len());
+    let mut before = 0;
+    for (table, key) in MOVED {
+        let found = compare(&source, &target, table, key, |seen| proof.rows(before + seen, copied.rows)).await?;
+        before += found.left_rows;
+        compared.push((table, found));
+    }
+    proof.done("writers stopped; every row of both sides read, hashed and compared")?;
+
+    let summary = Summary { compared, position, copied, copy_time, level_time, lag, writers: options.writers, written };
+    summary.print(console)?;
+    Ok(summary.equal())
+}
