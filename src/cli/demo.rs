@@ -54,10 +54,11 @@ impl Flags {
         if let Some(kept) = kept {
             let servers = cluster::status(&kept.spec().dir).await?;
             let which = format!("-k {} -w {}", demo::TARGET, demo::WORKFLOW);
-            context.output.done(&format!(
-                "{}\n\nThe workflow rests until an engine runs; then:\n  shardlift movetables status {which} --watch",
-                guide(&kept, &servers, true)
-            ))?;
+            context
+                .output
+                .done("The cluster stays up. The workflow goes on while an engine runs (below); to watch it then:")?;
+            context.output.done(&format!("  shardlift movetables status {which} --watch"))?;
+            context.output.done(&format!("{}, and remove that folder", guide(&kept, &servers, true)))?;
         }
         Ok(if equal { Outcome::Done } else { Outcome::Failed })
     }

@@ -17,23 +17,23 @@ pub enum DemoError {
     #[error("interrupted")]
     Interrupted,
     /// The folder could not be made, read or removed.
-    #[error("cannot {doing} {path}: {source}")]
+    #[error("cannot {doing} {path}: {cause}")]
     Folder {
         /// What was tried, as a verb.
         doing: &'static str,
         /// On what.
         path: PathBuf,
         /// The system's answer.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The folder holds something.
     #[error("{0} is not empty, and the demo removes its folder in the end: name a new or an empty one with --dir")]
     NotEmpty(PathBuf),
     /// Standard output is closed.
-    #[error("nobody reads what the demo prints: {0}")]
+    #[error("nobody reads what the demo prints")]
     Output(#[from] io::Error),
     /// A statement failed.
-    #[error("{database}: {doing}: {source}")]
+    #[error("{database}: {doing}")]
     Sql {
         /// On which database.
         database: &'static str,
@@ -61,7 +61,7 @@ pub enum DemoError {
         what: String,
     },
     /// A task of the demo's own broke off.
-    #[error("a task of the demo broke off: {0}")]
+    #[error("a task of the demo broke off")]
     Task(#[from] tokio::task::JoinError),
     /// A fixed name is not a name.
     #[error(transparent)]

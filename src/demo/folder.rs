@@ -55,7 +55,7 @@ impl Folder {
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DemoError {
     let path = path.to_path_buf();
-    move |source| DemoError::Folder { doing, path, source }
+    move |cause| DemoError::Folder { doing, path, cause }
 }
 
 #[cfg(test)]

@@ -104,7 +104,17 @@ async fn story(options: &Options, cluster: &Cluster, console: &mut Console) -> R
     }
     proof.done("writers stopped; every row of both sides read, hashed and compared")?;
 
-    let summary = Summary { compared, position, copied, copy_time, level_time, lag, writers: options.writers, written };
+    let summary = Summary {
+        compared,
+        loaded: sizes.customer + sizes.corder,
+        position,
+        copied,
+        copy_time,
+        level_time,
+        lag,
+        writers: options.writers,
+        written,
+    };
     summary.print(console)?;
     Ok(summary.equal())
 }

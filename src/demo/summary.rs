@@ -13,6 +13,8 @@ use super::writers::Written;
 pub(super) struct Summary {
     pub(super) compared: Vec<(&'static str, Compared)>,
     pub(super) position: String,
+    /// Rows of the moved tables before anyone wrote.
+    pub(super) loaded: u64,
     pub(super) copied: Copied,
     /// From the start of the workflow to the last copied row.
     pub(super) copy_time: Duration,
@@ -25,8 +27,15 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    /// Whether both sides hold the same rows, and as many as the servers acknowledged.
     pub(super) fn equal(&self) -> bool {
-        self.compared.iter().all(|(_, compared)| compared.equal())
+        self.compared.iter().all(|(_, compared)| compared.equal()) && self.is_complete()
+    }
+
+    /// Equal sides could both have lost a write; then there would be too few rows, or too many.
+    fn is_complete(&self) -> bool {
+        let found: u64 = self.compared.iter().map(|(_, compared)| compared.left_rows).sum();
+        found + self.written.deleted == self.loaded + self.written.inserted
     }
 
     pub(super) fn print(&self, console: &Console) -> io::Result<()> {
@@ -46,6 +55,12 @@ impl Summary {
             false => console.bad("NOT EQUAL"),
         };
         console.say(&format!("  {verdict} at {}", self.position))?;
+        let (inserted, deleted) = (count(self.written.inserted), count(self.written.deleted));
+        let sum = format!("{} rows loaded + {inserted} inserted - {deleted} deleted", count(self.loaded));
+        match self.is_complete() {
+            true => console.say(&format!("  {} are there: {sum}", console.good("ALL")))?,
+            false => console.say(&format!("  {} {sum}", console.bad("NOT THE SUM OF")))?,
+        }
         console.say("")?;
         for (what, text) in self.figures(console) {
             console.say(&format!("  {}{text}", console.dim(&format!("{what:<12}"))))?;

@@ -49,7 +49,7 @@ impl KeyRange {
 
 fn bound(text: &str, hex: &str) -> Result<Vec<u8>, NameError> {
     let bad = |why| NameError::new("key range", text, why);
-    if hex.len() % 2 != 0 {
+    if !hex.len().is_multiple_of(2) {
         return Err(bad("a bound must have an even number of hexadecimal digits"));
     }
     let mut bytes = Vec::with_capacity(hex.len() / 2);
