@@ -267,9 +267,7 @@ impl Runner {
         self.report().await?;
         let undone = async {
             let places = places::resolve(&self.topology, &self.credentials, &record.spec).await?;
-            let created = &record.created_tables;
-            let found: Vec<_> = record.spec.tables.iter().filter(|table| !created.contains(table)).cloned().collect();
-            cleanup::undo(&places.target, &key(record, &places), created, &found).await
+            cleanup::undo(&places.target, &key(record, &places), &record.created_tables).await
         };
         if let Err(error) = undone.await {
             let message = format!("cancelling: {error}; trying again");

@@ -127,12 +127,11 @@ impl Stream {
             progress.update(|snapshot| snapshot.as_of_us = Some(now));
         }
         let noted = marks::load(writer.connection().await?, id).await?;
-        let fresh: Vec<_> = tables.iter().filter(|table| !noted.tables.contains_key(&table.def.name)).collect();
-        // A table of the user's keeps its keys, so that cancel can leave it as it was.
-        let defer =
-            |table: &SourceTable| spec.options.defer_secondary_keys && spec.created_tables.contains(&table.def.name);
         let mut owned = spec.target.owned_session(&writer.checkpoint, slot::PREPARE).await?;
-        prepare::tables(&mut owned, &spec.target, &writer.checkpoint, &fresh, defer).await?;
+        let defer = spec.options.defer_secondary_keys;
+        prepare::tables(&mut owned, &spec.target, &writer.checkpoint, &tables, &noted, &spec.created_tables, defer)
+            .await?;
+        session.close().await;
         // The target's tables are as the source's were at the position: they were made from them, and DDL since then was
         // passed there only together with the position. So rows are decoded as the target has them.
         let there = read_source_tables(&mut owned, &spec.target.database, &spec.tables).await?;

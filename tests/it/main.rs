@@ -15,6 +15,7 @@ mod losses;
 mod preflight;
 mod quoting;
 mod scenario;
+mod throttle;
 mod topology;
 mod traces;
 mod types;

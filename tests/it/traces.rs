@@ -41,3 +41,23 @@ async fn a_refused_start_leaves_no_trace() {
     assert!(shardlift.refused(&format!("{start} --all-tables --tables a")).await.contains("exclude"));
     assert_eq!(Trace::take(&cluster).await.since(&before), [""; 0]);
 }
+
+/// What appears on the target between the start and the engine's first look is somebody else's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_somebody_elses_is_neither_written_nor_dropped() {
+    let cluster = TestCluster::start().await;
+    cluster.source_db().exec(TABLES).await;
+    let target = cluster.target_db();
+    target.exec("CREATE TABLE b (id INT PRIMARY KEY, w INT, KEY w (w))").await;
+    let engine = cluster.shardlift().engine("one").await;
+    let moved = Move::start(&cluster, "a,b", "--auto-start=false").await;
+    target.exec("CREATE TABLE a (id INT PRIMARY KEY, precious INT); INSERT INTO a VALUES (1, 1)").await;
+    target.exec("INSERT INTO b VALUES (77, 77)").await;
+    moved.shardlift.must(&format!("workflow resume {WHICH}")).await;
+    let seen = moved.state("Error").await;
+    assert!(seen["message"].as_str().unwrap().contains("since the workflow was started"), "{seen}");
+    moved.cancel().await;
+    assert_eq!(target.value("SELECT precious FROM a").await, "1");
+    assert_eq!(target.value("SELECT w FROM b").await, "77");
+    engine.stop().await;
+}

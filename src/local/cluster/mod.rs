@@ -228,6 +228,11 @@ impl Cluster {
         &self.secrets.app
     }
 
+    /// The server of its topology, where that is etcd.
+    pub fn etcd(&self) -> Option<&Etcd> {
+        self.etcd.as_ref()
+    }
+
     /// Its tablets, primaries before the replicas of their shard.
     pub fn members(&self) -> &[Member] {
         &self.members

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use shardlift::local::cluster::{Cluster, ClusterSpec, Member};
-use shardlift::local::{InstallOptions, Mysqld, Servers, ensure};
+use shardlift::local::{Etcd, InstallOptions, Mysqld, Servers, ensure};
 use shardlift::model::workflow::TabletType;
 use shardlift::mysql::{Endpoint, Login, Secret};
 use tempfile::TempDir;
@@ -63,7 +63,17 @@ impl TestCluster {
         &self.member("commerce", TabletType::Replica).server
     }
 
-    /// Its tablet's alias.
+    /// The first replica of keyspace `customer`.
+    pub fn target_replica(&self) -> &Mysqld {
+        &self.member("customer", TabletType::Replica).server
+    }
+
+    /// The server of the topology; only where that is etcd.
+    pub fn etcd(&self) -> &Etcd {
+        self.cluster.etcd().unwrap()
+    }
+
+    /// The alias of the tablet of [`Self::source_replica`].
     pub fn source_replica_alias(&self) -> String {
         self.member("commerce", TabletType::Replica).alias.to_string()
     }

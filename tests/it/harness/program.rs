@@ -139,11 +139,20 @@ impl Running {
     }
 
     /// Asks it to end (SIGTERM) and waits until it has.
-    pub async fn stop(mut self) -> ExitStatus {
-        self.signal(Signal::SIGTERM);
+    pub async fn stop(self) -> ExitStatus {
+        self.end(Signal::SIGTERM).await
+    }
+
+    /// Presses Ctrl-C (SIGINT) and waits until it has ended.
+    pub async fn interrupt(self) -> ExitStatus {
+        self.end(Signal::SIGINT).await
+    }
+
+    async fn end(mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
         match timeout(END_DEADLINE, self.child.wait()).await {
             Ok(status) => status.unwrap(),
-            Err(_) => panic!("it did not end within {} s of SIGTERM: {}", END_DEADLINE.as_secs(), self.log()),
+            Err(_) => panic!("it did not end within {} s of {signal}: {}", END_DEADLINE.as_secs(), self.log()),
         }
     }
 
