@@ -12,6 +12,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::model::{Gtid, GtidSet, Row, RowChange, TableDef, TableName, Txn};
 
 /// The newest transaction whose end is in the position: what a reconnect must find again on the source.
@@ -64,6 +66,8 @@ pub struct Batch {
     pub changes: u64,
     /// How many transactions ended inside.
     pub txns: u64,
+    /// Held until the batch is applied or dropped.
+    pub hold: Option<OwnedSemaphorePermit>,
     bytes: isize,
 }
 

@@ -2,13 +2,13 @@
 //!
 //! A task of its own reads and folds while the last batch is being applied, so that a batch is as large as the applier is
 //! slow, and a lone transaction is on its way at once. Memory is bounded: one batch in the channel, one being folded, each
-//! up to [`BATCH_BYTES`] (a single larger row apart).
+//! up to [`BATCH_BYTES`] and a piece of a transaction; a batch with a longer row is applied before anything more is read.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -19,6 +19,8 @@ use crate::engine::error::EngineError;
 
 /// A batch is handed on when its rows take this many bytes.
 pub const BATCH_BYTES: usize = 8 << 20;
+/// A batch of this many bytes holds a very long row.
+const LARGE_BYTES: usize = 2 * BATCH_BYTES;
 /// Or when it holds this many transactions.
 const BATCH_TXNS: u64 = 20_000;
 /// Transactions that touch none of our tables move the position this often.
@@ -94,6 +96,7 @@ async fn read(
     harmless: &Harmless,
     sender: &mpsc::Sender<Result<Step, EngineError>>,
 ) -> Result<(), EngineError> {
+    let alone = Arc::new(Semaphore::new(1));
     let mut batch = Batch::default();
     let mut began = Instant::now();
     loop {
@@ -103,7 +106,7 @@ async fn read(
                 let ready = began + if batch.is_empty() { IDLE_MOVE } else { Duration::ZERO };
                 let pending = batch.txns > 0 || !batch.is_empty();
                 tokio::select! {
-                    event = &mut next => break event?,
+                    event = &mut next => break event,
                     permit = after(ready, sender), if pending => match permit {
                         Some(permit) => permit.send(Ok(Step::Batch(std::mem::take(&mut batch)))),
                         None => return Ok(()),
@@ -112,6 +115,16 @@ async fn read(
             }
         };
         harmless.keep(reader.harmless_xa());
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                // What came before it is applied, so that the position stands right before what failed.
+                if batch.txns > 0 {
+                    let _ = sender.send(Ok(Step::Batch(batch))).await;
+                }
+                return Err(error.into());
+            }
+        };
         let step = match event {
             SourceEvent::Txn(txn) => {
                 if batch.txns == 0 && batch.is_empty() {
@@ -119,6 +132,15 @@ async fn read(
                 }
                 batch.add(txn);
                 if batch.size() < BATCH_BYTES && batch.txns < BATCH_TXNS {
+                    continue;
+                }
+                if batch.size() >= LARGE_BYTES {
+                    // Rows this long are held one batch at a time: the next event is read when this one is applied.
+                    batch.hold = alone.clone().acquire_owned().await.ok();
+                    if sender.send(Ok(Step::Batch(std::mem::take(&mut batch)))).await.is_err() {
+                        return Ok(());
+                    }
+                    drop(alone.acquire().await);
                     continue;
                 }
                 Step::Batch(std::mem::take(&mut batch))
