@@ -41,6 +41,8 @@ const RETENTION_LOOK: Duration = Duration::from_secs(30);
 pub enum Until<'a> {
     /// When the target equals the source for all that was copied: E ⊆ P.
     Consistent,
+    /// When the valve lets a chunk be copied.
+    Open(&'a Valve),
     /// When this task ends.
     Done(&'a mut JoinHandle<Result<(), EngineError>>),
     /// Never, but for the stream's cancellation.
@@ -77,7 +79,7 @@ pub struct Follower<'a> {
 impl Follower<'_> {
     /// Follows until `until`.
     pub async fn run(&mut self, mut until: Until<'_>) -> Result<(), EngineError> {
-        if matches!(until, Until::Consistent) && self.writer.checkpoint.is_consistent() {
+        if self.reached(&until) {
             return Ok(());
         }
         self.source.check_history(&self.writer.checkpoint).await?;
@@ -89,7 +91,7 @@ impl Follower<'_> {
             if self.cancel.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            if matches!(until, Until::Consistent) && self.writer.checkpoint.is_consistent() {
+            if self.reached(&until) {
                 return Ok(());
             }
             if Instant::now() >= look {
@@ -106,6 +108,14 @@ impl Follower<'_> {
                 Step::Ddl(ddl) => self.pass(ddl).await?,
                 Step::Quiet => self.look_whether_level().await?,
             }
+        }
+    }
+
+    fn reached(&self, until: &Until<'_>) -> bool {
+        match until {
+            Until::Consistent => self.writer.checkpoint.is_consistent(),
+            Until::Open(valve) => valve.closed().is_none(),
+            Until::Done(_) | Until::Cancelled => false,
         }
     }
 
@@ -259,10 +269,14 @@ fn now_us(offset: i64) -> u64 {
     (now + offset).max(0) as u64
 }
 
-/// Resolves when the awaited task ends; never, where none is awaited.
+/// Resolves when the awaited task ends or the valve opens; never, where neither is awaited.
 async fn finished(until: &mut Until<'_>) -> Result<(), EngineError> {
     match until {
         Until::Done(task) => task.await.map_err(|error| EngineError::Task(error.to_string()))?,
+        Until::Open(valve) => {
+            valve.opened().await;
+            Ok(())
+        }
         Until::Consistent | Until::Cancelled => std::future::pending().await,
     }
 }

@@ -47,6 +47,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What moves when the stream gets anywhere.
+    pub fn mark(&self) -> (String, u64, Option<u64>) {
+        (self.position.clone(), self.tables.values().map(|table| table.rows).sum(), self.as_of_us)
+    }
+
     /// The lag now; `None` before anything was applied.
     pub fn lag(&self) -> Option<Duration> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;

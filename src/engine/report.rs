@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+use crate::model::workflow::StreamState;
 use crate::model::{InstanceId, TableName};
 use crate::topology::records::{Log, Status, TableStatus};
 
@@ -50,6 +51,7 @@ impl Reporter {
                 (name.clone(), TableStatus { state, rows, bytes, rows_expected: counts.rows_expected })
             })
             .collect();
+        let throttled = valve.reason().filter(|_| snapshot.state == StreamState::Copying);
         let lag_ms = snapshot.lag().map(|lag| lag.as_millis() as u64);
         Status {
             engine: self.engine.clone(),
@@ -63,7 +65,7 @@ impl Reporter {
             changes_per_second: self.rates.2,
             txns: snapshot.txns,
             changes: snapshot.changes,
-            throttled: valve.reason(),
+            throttled,
             warning: snapshot.warning,
             tables,
             table_count,

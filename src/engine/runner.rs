@@ -32,6 +32,8 @@ use super::throttle::{Limits, Valve};
 const LOOK: Duration = Duration::from_millis(300);
 /// How often a report is written.
 const REPORT: Duration = Duration::from_secs(1);
+/// And how often at rest, where only the lag grows.
+const REST_REPORT: Duration = Duration::from_secs(2);
 /// How long a cancelled stream may take to end before it is dropped.
 const JOIN: Duration = Duration::from_secs(10);
 /// Equal errors in a row, without progress between them, that end in state Error.
@@ -47,6 +49,7 @@ pub struct Runner {
     guard: OwnerGuard,
     path: Path,
     reporter: Reporter,
+    reported: Instant,
     progress: Progress,
     limits: watch::Sender<Limits>,
     valve: Valve,
@@ -75,7 +78,8 @@ impl Runner {
     ) -> Self {
         let (limits, receiver) = watch::channel(Limits::default());
         let (reporter, progress, valve) = (Reporter::new(engine), Progress::default(), Valve::new(receiver));
-        Self { topology, credentials, guard, path, reporter, progress, limits, valve, shutdown }
+        let reported = Instant::now();
+        Self { topology, credentials, guard, path, reporter, reported, progress, limits, valve, shutdown }
     }
 
     /// Carries the workflow until it is gone, the engine stops, or it is ours no longer.
@@ -131,11 +135,25 @@ impl Runner {
                 self.log(&message).await?;
                 self.progress.update(|snapshot| snapshot.message = format!("trying again: {message}"));
                 self.report().await?;
-                let pause = (FIRST_PAUSE * 2u32.saturating_pow(count.min(10) - 1)).min(LONGEST_PAUSE);
-                let _ = timeout(pause, self.shutdown.cancelled()).await;
-                Ok(())
+                self.wait((FIRST_PAUSE * 2u32.saturating_pow(count.min(10) - 1)).min(LONGEST_PAUSE)).await
             }
         }
+    }
+
+    /// Waits before another try, reporting meanwhile; not as long if the engine stops or the record wants something else.
+    async fn wait(&mut self, pause: Duration) -> Result<(), EngineError> {
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !self.shutdown.is_cancelled() {
+            let _ = timeout(LOOK.min(until - Instant::now()), self.shutdown.cancelled()).await;
+            if self.reported.elapsed() >= REPORT {
+                self.report().await?;
+            }
+            let found = self.topology.get::<Workflow>(&self.path).await?;
+            if found.is_none_or(|found| found.record.desired != Desired::Running) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Runs the stream until it ends or the record wants something else.
@@ -174,6 +192,7 @@ impl Runner {
         task: &mut tokio::task::JoinHandle<Result<(), EngineError>>,
     ) -> Ended {
         let mut next_report = Instant::now();
+        let stuck = self.progress.snapshot().mark();
         loop {
             tokio::select! {
                 ended = &mut *task => {
@@ -198,7 +217,8 @@ impl Runner {
             }
             if Instant::now() >= next_report {
                 next_report = Instant::now() + REPORT;
-                if self.progress.snapshot().message.starts_with("trying again") {
+                let snapshot = self.progress.snapshot();
+                if snapshot.message.starts_with("trying again") && snapshot.mark() != stuck {
                     self.progress.update(|snapshot| snapshot.message.clear());
                 }
                 if let Err(error) = self.report().await {
@@ -216,6 +236,8 @@ impl Runner {
                 snapshot.state = state;
                 snapshot.message = message.to_string();
             });
+            self.report().await?;
+        } else if self.reported.elapsed() >= REST_REPORT {
             self.report().await?;
         }
         let _ = timeout(LOOK, self.shutdown.cancelled()).await;
@@ -240,6 +262,7 @@ impl Runner {
     }
 
     async fn report(&mut self) -> Result<(), EngineError> {
+        self.reported = Instant::now();
         let status = self.reporter.status(&self.progress, &self.valve);
         let Some((keyspace, name)) = paths::workflow_names(&self.path) else { return Ok(()) };
         let path = paths::status(&keyspace, &name);

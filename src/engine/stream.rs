@@ -4,8 +4,8 @@
 //! and the next one, here or on another host, goes on from there:
 //!
 //! ```text
-//! claim ─> copy a round ─> follow until consistent ─┐      (while rows are left)
-//!              ^────────────────────────────────────┘
+//! claim ─> copy a round ─> follow until consistent ─┐      (while rows are left; when throttled, rounds are short and
+//!              ^────────────────────────────────────┘       it follows until the valve lets it copy again)
 //!       ─> add deferred keys, following meanwhile ─> follow for ever, or rest after the copy
 //! ```
 
@@ -85,6 +85,8 @@ impl Stream {
             let copied: Vec<_> = of_state(&found, TableState::Copied);
             if !copying.is_empty() {
                 stream.enter(StreamState::Copying);
+                let valve = stream.valve.clone();
+                stream.follow(Until::Open(&valve)).await?;
                 stream.round(&found, &copying).await?;
                 stream.follow(Until::Consistent).await?;
             } else if !copied.is_empty() {
@@ -138,7 +140,8 @@ impl Stream {
         owned.close().await;
         let tables = tables.into_iter().zip(there).map(|(source, target)| {
             let other_unique = source.def.other_unique || target.def.other_unique;
-            (source.def.name.clone(), SourceTable { def: TableDef { other_unique, ..target.def }, ..source })
+            let cascades = source.def.cascades;
+            (source.def.name.clone(), SourceTable { def: TableDef { other_unique, cascades, ..target.def }, ..source })
         });
         let tables = tables.collect();
         Ok(Self {
@@ -249,11 +252,12 @@ impl Stream {
     async fn follow(&mut self, until: Until<'_>) -> Result<(), EngineError> {
         let id = self.writer.checkpoint.stream_id;
         let found = marks::load(self.writer.connection().await?, id).await?;
+        // A table whose changes change others is decoded from the first: a cascade that is not logged must not pass.
         let started = |name: &TableName| found.tables.get(name).is_some_and(|table| table.started());
         let tables: HashMap<TableName, Arc<TableDef>> = self
             .tables
             .iter()
-            .filter(|(name, _)| started(name))
+            .filter(|(name, table)| table.def.cascades || started(name))
             .map(|(name, table)| (name.clone(), Arc::new(table.def.clone())))
             .collect();
         Follower {

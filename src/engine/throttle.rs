@@ -1,20 +1,32 @@
 //! The valve that slows copying down (P14): by rate, by number of connections, and while replicas of the target lag.
 //!
-//! What is applied from the binlog counts against the same rates but never waits: it only leaves less for copying. So a
-//! throttled stream falls behind in copying, not in following; and nothing here can hold up a stop or a switch.
+//! # Invariants
+//! - Copying waits between chunks only, and chunks shrink to what the rates allow in a moment: whatever waits holds no
+//!   snapshot, no lock and no half-sent statement, and can be told to stop at once.
+//! - What is applied from the binlog counts against the same rates but never waits: it only leaves less for copying. So a
+//!   throttled stream falls behind in copying, not in following.
+//! - A limit that is changed or lifted holds from the next look on, also for what waits already.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::model::workflow::Throttle;
 
 /// How often a held copier looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Unused budget is kept for this long, so that pauses of a moment do not lower the rate.
 const BURST: Duration = Duration::from_millis(250);
+/// A chunk is no larger than what the rates allow in this time.
+const CHUNK: Duration = Duration::from_millis(250);
+/// No more is owed than what the rates allow in this time: a limit set while large chunks were under way, or a load of
+/// changes applied, must not stop the copy for hours.
+const MOST_OWED: Duration = Duration::from_secs(30);
+/// Copying counts as throttled for this long after it last had to wait.
+const REMEMBERED: Duration = Duration::from_secs(2);
 
 /// The limits as they stand, and whatever else holds copying back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,14 +41,37 @@ pub struct Limits {
 #[derive(Debug, Clone)]
 pub struct Valve {
     limits: watch::Receiver<Limits>,
-    paid_until: Arc<Mutex<Instant>>,
-    reason: Arc<Mutex<Option<String>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    rows: Account,
+    bytes: Account,
+    settled: Instant,
+    waited: Option<(Instant, String)>,
+}
+
+/// What was used beyond what the rate has allowed so far; negative: what it allowed and was not used.
+#[derive(Debug, Default)]
+struct Account(f64);
+
+impl Account {
+    fn settle(&mut self, rate: Option<u64>, elapsed: Duration) {
+        let Some(rate) = rate else {
+            self.0 = 0.0;
+            return;
+        };
+        let allowed = |time: Duration| rate.max(1) as f64 * time.as_secs_f64();
+        self.0 = (self.0 - allowed(elapsed)).clamp(-allowed(BURST), allowed(MOST_OWED));
+    }
 }
 
 impl Valve {
     /// A valve obeying `limits` as they change.
     pub fn new(limits: watch::Receiver<Limits>) -> Self {
-        Self { limits, paid_until: Arc::new(Mutex::new(Instant::now())), reason: Arc::default() }
+        let (rows, bytes) = Default::default();
+        Self { limits, state: Arc::new(Mutex::new(State { rows, bytes, settled: Instant::now(), waited: None })) }
     }
 
     /// Connections that may be used, of `wanted`.
@@ -44,51 +79,75 @@ impl Valve {
         self.limits.borrow().throttle.connections.map_or(wanted, |most| most.min(wanted)).max(1) as usize
     }
 
-    /// Notes work that must not wait.
-    pub fn charge(&self, rows: u64, bytes: u64) {
-        self.pay(rows, bytes);
+    /// Rows of a chunk, of `wanted`, where a row has about `row_bytes` bytes; at least 1.
+    pub fn chunk_rows(&self, wanted: u64, row_bytes: u64) -> u64 {
+        let throttle = self.limits.borrow().throttle;
+        let allowed = |rate: u64| (rate as f64 * CHUNK.as_secs_f64()) as u64;
+        let by_rows = throttle.rows_per_second.map_or(wanted, allowed);
+        let by_bytes = throttle.bytes_per_second.map_or(wanted, |rate| allowed(rate) / row_bytes.max(1));
+        wanted.min(by_rows).min(by_bytes).max(1)
     }
 
-    /// Notes work and waits until it is within the limits. Cancel by dropping.
-    pub async fn spend(&self, rows: u64, bytes: u64) {
-        let until = self.pay(rows, bytes);
-        loop {
-            let now = Instant::now();
-            let limits = self.limits.borrow().clone();
-            let limited = limits.throttle.rows_per_second.is_some() || limits.throttle.bytes_per_second.is_some();
-            let reason = match (limits.hold, limited && until > now) {
-                (Some(hold), _) => hold,
-                (None, true) => "rows or bytes per second".to_string(),
-                (None, false) => {
-                    self.say(None);
-                    return;
-                }
-            };
-            self.say(Some(reason));
-            // In small steps, so that a limit that is lifted lets go at once.
-            tokio::time::sleep_until(until.max(now + Duration::from_millis(1)).min(now + LOOK_AGAIN)).await;
+    /// Notes work, copied or applied.
+    pub fn charge(&self, rows: u64, bytes: u64) {
+        let throttle = self.limits.borrow().throttle;
+        let mut state = self.settled(&throttle);
+        state.rows.0 += rows as f64;
+        state.bytes.0 += bytes as f64;
+    }
+
+    /// Why no chunk may be begun now; `None` where one may.
+    pub fn closed(&self) -> Option<String> {
+        let limits = self.limits.borrow().clone();
+        let mut state = self.settled(&limits.throttle);
+        let limit =
+            |rate: Option<u64>, what: &str| format!("limited to {} {what} per second", rate.unwrap_or_default());
+        let reason = match limits.hold {
+            Some(hold) => hold,
+            None if state.rows.0 > 0.0 => limit(limits.throttle.rows_per_second, "rows"),
+            None if state.bytes.0 > 0.0 => limit(limits.throttle.bytes_per_second, "bytes"),
+            None => return None,
+        };
+        state.waited = Some((Instant::now(), reason.clone()));
+        Some(reason)
+    }
+
+    /// Waits until a chunk may be begun. Cancel by dropping.
+    pub async fn opened(&self) {
+        while self.closed().is_some() {
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
-    /// Why copying waits at the moment, if it does.
+    /// Whether a chunk may be begun: now, or at least before `until` and before `cancel` is called.
+    pub async fn admits(&self, until: Instant, cancel: &CancellationToken) -> bool {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => false,
+            () = self.opened() => true,
+            () = tokio::time::sleep_until(until) => false,
+        }
+    }
+
+    /// Why copying waits, or had to a moment ago.
     pub fn reason(&self) -> Option<String> {
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let state = self.state();
+        let (at, reason) = state.waited.as_ref()?;
+        (at.elapsed() < REMEMBERED).then(|| reason.clone())
     }
 
-    fn say(&self, reason: Option<String>) {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason;
-    }
-
-    /// The instant at which what was used so far is within the rates.
-    fn pay(&self, rows: u64, bytes: u64) -> Instant {
-        let throttle = self.limits.borrow().throttle;
-        let share = |used: u64, rate: Option<u64>| rate.map_or(0.0, |rate| used as f64 / rate.max(1) as f64);
-        let cost = share(rows, throttle.rows_per_second).max(share(bytes, throttle.bytes_per_second));
-        let mut paid_until = self.paid_until.lock().unwrap_or_else(PoisonError::into_inner);
+    fn settled(&self, throttle: &Throttle) -> MutexGuard<'_, State> {
+        let mut state = self.state();
         let now = Instant::now();
-        let earliest = now.checked_sub(BURST).unwrap_or(now);
-        *paid_until = (*paid_until).max(earliest) + Duration::from_secs_f64(cost.min(3_600.0));
-        *paid_until
+        let elapsed = now - state.settled;
+        state.settled = now;
+        state.rows.settle(throttle.rows_per_second, elapsed);
+        state.bytes.settle(throttle.bytes_per_second, elapsed);
+        state
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,37 +155,75 @@ impl Valve {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn rates_hold_over_time_and_lifting_them_lets_go() {
-        let throttle = Throttle { rows_per_second: Some(100), ..Throttle::default() };
+    fn valve(throttle: Throttle) -> (watch::Sender<Limits>, Valve) {
         let (sender, limits) = watch::channel(Limits { throttle, hold: None });
-        let valve = Valve::new(limits);
+        (sender, Valve::new(limits))
+    }
+
+    fn rows(rate: u64) -> Throttle {
+        Throttle { rows_per_second: Some(rate), ..Throttle::default() }
+    }
+
+    async fn opens_within(valve: &Valve, limit: Duration) -> bool {
+        tokio::time::timeout(limit, valve.opened()).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rates_hold_over_time() {
+        let (_sender, valve) = valve(rows(100));
         let start = Instant::now();
         for _ in 0..10 {
-            valve.spend(50, 1).await;
+            valve.opened().await;
+            valve.charge(50, 1);
         }
+        valve.opened().await;
         let took = start.elapsed().as_secs_f64();
         assert!((4.5..5.5).contains(&took), "500 rows at 100 a second took {took} s");
-        valve.charge(100_000, 1);
-        let spend = valve.spend(1, 1);
-        tokio::pin!(spend);
-        assert!(tokio::time::timeout(Duration::from_secs(5), &mut spend).await.is_err());
-        assert!(valve.reason().is_some());
-        sender.send(Limits::default()).unwrap();
-        tokio::time::timeout(Duration::from_secs(1), spend).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_limit_holds_at_once_and_debts_are_bounded() {
+        let (sender, valve) = valve(rows(1_000));
+        valve.charge(20_000, 1);
+        assert!(!opens_within(&valve, Duration::from_secs(5)).await);
+        assert_eq!(valve.reason().as_deref(), Some("limited to 1000 rows per second"));
+        sender.send_modify(|limits| limits.throttle = rows(10_000));
+        assert!(opens_within(&valve, Duration::from_secs(2)).await);
+        // Far more than the rate allows, by chunks planned without a limit.
+        sender.send_modify(|limits| limits.throttle = rows(1));
+        valve.charge(1_000_000, 1);
+        assert!(!opens_within(&valve, Duration::from_secs(20)).await);
+        assert!(opens_within(&valve, Duration::from_secs(15)).await);
+        valve.charge(1_000, 1);
+        sender.send_modify(|limits| limits.throttle = Throttle::default());
+        assert!(valve.closed().is_none());
+        tokio::time::sleep(REMEMBERED).await;
         assert!(valve.reason().is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_hold_rests_copying_and_says_why() {
-        let (sender, limits) = watch::channel(Limits { hold: Some("replica lag".into()), ..Limits::default() });
-        let valve = Valve::new(limits);
-        let spend = valve.spend(1, 1);
-        tokio::pin!(spend);
-        assert!(tokio::time::timeout(Duration::from_secs(60), &mut spend).await.is_err());
+    async fn a_hold_rests_copying_until_it_is_lifted_or_the_copy_is_to_stop() {
+        let (sender, valve) = valve(Throttle::default());
+        sender.send_modify(|limits| limits.hold = Some("replica lag".into()));
+        let (cancel, later) = (CancellationToken::new(), Instant::now() + Duration::from_secs(60));
+        assert!(!valve.admits(later, &cancel).await);
         assert_eq!(valve.reason().as_deref(), Some("replica lag"));
-        valve.charge(1_000_000, 1_000_000);
-        sender.send(Limits::default()).unwrap();
-        tokio::time::timeout(Duration::from_secs(1), spend).await.unwrap();
+        cancel.cancel();
+        let began = Instant::now();
+        assert!(!valve.admits(began + Duration::from_secs(60), &cancel).await);
+        assert_eq!(Instant::now(), began);
+        sender.send_modify(|limits| limits.hold = None);
+        assert!(valve.admits(began, &CancellationToken::new()).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn chunks_shrink_to_what_the_rates_allow() {
+        let (sender, valve) = valve(rows(1_000));
+        assert_eq!(valve.chunk_rows(100_000, 100), 250);
+        sender.send_modify(|limits| limits.throttle.bytes_per_second = Some(4_000));
+        assert_eq!(valve.chunk_rows(100_000, 100), 10);
+        assert_eq!(valve.chunk_rows(100_000, 1 << 20), 1);
+        sender.send_modify(|limits| limits.throttle = Throttle::default());
+        assert_eq!(valve.chunk_rows(100_000, 100), 100_000);
     }
 }

@@ -116,6 +116,8 @@ pub struct TableDef {
     pub key: Key,
     /// Whether another unique index exists besides [`Self::key`]: writes may then collide on it.
     pub other_unique: bool,
+    /// Whether a foreign key with CASCADE or SET NULL refers to it: changes of its rows change rows elsewhere.
+    pub cascades: bool,
 }
 
 impl TableDef {

@@ -6,7 +6,7 @@ use mysql_async::prelude::Queryable;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::harness::{Db, Load, Ledger, TestCluster, until};
+use crate::harness::{Db, Ledger, Load, TestCluster, until};
 use crate::scenario::{Move, PATIENCE, WHICH};
 
 /// A command that only writes a wish and waits for its owner must be back by then, whatever is throttled.
@@ -75,7 +75,7 @@ async fn a_rate_limits_the_copy_and_is_changed_live() {
     let engine = cluster.shardlift().engine("one").await;
     // The usual chunks are far larger than what a second's budget allows.
     let moved = Move::start(&cluster, "big", "--max-rows-per-second 2000").await;
-    let reason = throttled(&moved, "rows").await;
+    let reason = throttled(&moved, "rows per second").await;
     assert!(reason.contains("2000"), "{reason}");
     let measured = rate(&target, Duration::from_secs(6)).await;
     assert!((1_200.0..2_600.0).contains(&measured), "{measured} rows/s at a limit of 2000");
@@ -111,7 +111,7 @@ async fn bytes_are_limited_too_and_cancel_does_not_wait() {
     fill(&cluster.source_db(), 60_000).await;
     let engine = cluster.shardlift().engine("one").await;
     let moved = Move::start(&cluster, "big", "--max-bytes-per-second 200000").await;
-    throttled(&moved, "bytes").await;
+    throttled(&moved, "bytes per second").await;
     // A row is about 110 bytes.
     let measured = rate(&target, Duration::from_secs(6)).await * 110.0;
     assert!((120_000.0..260_000.0).contains(&measured), "{measured} bytes/s at a limit of 200000");

@@ -247,7 +247,7 @@ async fn flush(
     }
     copied.rows += piece.rows;
     copied.bytes += piece.bytes.len() as u64;
-    valve.spend(piece.rows, piece.bytes.len() as u64).await;
+    valve.charge(piece.rows, piece.bytes.len() as u64);
     pieces.send(std::mem::replace(piece, empty())).await.is_ok()
 }
 

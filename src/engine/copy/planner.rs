@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::engine::error::EngineError;
+use crate::engine::throttle::Valve;
 use crate::model::{DatabaseName, Row, TableDef, TableName};
 use crate::mysql::quote;
 use crate::mysql::wire::Wire;
@@ -57,13 +58,14 @@ pub struct Planner {
     wire: Wire,
     database: DatabaseName,
     chunk_bytes: u64,
+    valve: Valve,
     pending: VecDeque<Pending>,
 }
 
 impl Planner {
-    /// Plans over `pending` on a connection of its own.
-    pub fn new(wire: Wire, database: DatabaseName, chunk_bytes: u64, pending: Vec<Pending>) -> Self {
-        Self { wire, database, chunk_bytes, pending: pending.into() }
+    /// Plans over `pending` on a connection of its own, chunks of `chunk_bytes` or of what `valve` allows.
+    pub fn new(wire: Wire, database: DatabaseName, chunk_bytes: u64, valve: Valve, pending: Vec<Pending>) -> Self {
+        Self { wire, database, chunk_bytes, valve, pending: pending.into() }
     }
 
     /// The next chunk; `None` when all tables are handed out.
@@ -75,6 +77,7 @@ impl Planner {
             }
             if let Some((lower, seq)) = pending.left.front.take() {
                 let rows = (self.chunk_bytes / pending.row_bytes.max(1)).clamp(*ROWS.start(), *ROWS.end());
+                let rows = self.valve.chunk_rows(rows, pending.row_bytes);
                 let sql = boundary_sql(&self.database, &table, lower.as_ref(), rows)?;
                 let found = self.wire.query_one(&sql).await?;
                 let upper: Option<Row> = found.map(|row| row.iter().map(|value| value.as_deref()).collect());

@@ -25,6 +25,8 @@ use super::planner::{Pending, Planner};
 
 /// A chunk that meets a deadlock or a lock wait is tried again this often.
 const TRIES: u32 = 5;
+/// A round that the valve holds up ends after this long, so that following goes on meanwhile.
+const HELD: Duration = Duration::from_secs(3);
 
 /// What a round needs.
 #[derive(Debug)]
@@ -57,9 +59,10 @@ impl Round<'_> {
     /// Copies chunks of `pending`. Returns the tables whose marks have a hole still, and must not be merged.
     pub async fn run(&self, pending: Vec<Pending>) -> Result<Vec<TableName>, EngineError> {
         let wire = self.source.reader().await?;
-        let planner = Planner::new(wire, self.source.database.clone(), self.chunk_bytes, pending);
+        let planner = Planner::new(wire, self.source.database.clone(), self.chunk_bytes, self.valve.clone(), pending);
         let planner = Arc::new(Mutex::new(planner));
-        let ends = Instant::now() + self.limit;
+        let began = Instant::now();
+        let (ends, held) = (began + self.limit, began + self.limit.min(HELD));
         let long = Arc::new(Semaphore::new(1));
         let mut workers = JoinSet::new();
         for worker in 0..self.workers {
@@ -68,8 +71,11 @@ impl Round<'_> {
             let slot = slot::COPY.start + (self.number % 2) * half + worker as u32 % half;
             let (valve, method) = (self.valve.clone(), self.method);
             let copier = Copier::connect(self.source, self.target, self.checkpoint, method, valve, slot).await?;
-            let (planner, progress, cancel) = (planner.clone(), self.progress.clone(), self.cancel.clone());
-            workers.spawn(work(copier, planner, long.clone(), progress, ends, cancel));
+            let (planner, long, progress) = (planner.clone(), long.clone(), self.progress.clone());
+            let (valve, cancel) = (self.valve.clone(), self.cancel.clone());
+            // While it may go on; asked between chunks.
+            let proceed = async move || Instant::now() < ends && valve.admits(held, &cancel).await;
+            workers.spawn(work(copier, planner, long, progress, proceed));
         }
         // The first error ends the round; dropping the set drops the other workers' connections and so their chunks.
         while let Some(ended) = workers.join_next().await {
@@ -85,10 +91,9 @@ async fn work(
     planner: Arc<Mutex<Planner>>,
     long: Arc<Semaphore>,
     progress: Progress,
-    ends: Instant,
-    cancel: CancellationToken,
+    proceed: impl AsyncFn() -> bool,
 ) -> Result<(), EngineError> {
-    while Instant::now() < ends && !cancel.is_cancelled() {
+    while proceed().await {
         let Some(chunk) = planner.lock().await.next().await? else { break };
         let _alone = if chunk.long { long.acquire().await.ok() } else { None };
         let mut tries = 0;

@@ -236,6 +236,13 @@ impl Assembler {
             let what = format!("with rows of {database}.{}", plan.table.name);
             return Err(self.xa(what));
         }
+        if plan.table.cascades && action != Action::Insert && !head.cascades_logged {
+            return Err(BinlogError::UnloggedCascade {
+                place: place.clone(),
+                database: database.clone(),
+                table: plan.table.name.to_string(),
+            });
+        }
         open.touched = true;
         let Open { changes, bytes, .. } = open;
         let decoded = head.decode(action, plan, |change| {

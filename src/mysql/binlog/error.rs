@@ -113,6 +113,19 @@ pub enum BinlogError {
         /// The table.
         table: String,
     },
+    /// A foreign key changed rows of another table, and that is not in the binlog.
+    #[error(
+        "{place}: rows of {database}.{table} were changed, and what its foreign keys changed with them was not logged; drop the \
+         CASCADE and SET NULL, or run the source with innodb_native_foreign_keys=OFF, then cancel and start again"
+    )]
+    UnloggedCascade {
+        /// The transaction.
+        place: Place,
+        /// The parent table's database.
+        database: String,
+        /// The parent table.
+        table: String,
+    },
     /// A moved table looks different in the binlog from its definition.
     #[error("{place}: {database}.{table} is not the table we know: {why}")]
     SchemaDrift {
@@ -181,6 +194,7 @@ impl BinlogError {
             | BinlogError::Anonymous { .. }
             | BinlogError::NoChecksums { .. }
             | BinlogError::PartialImage { .. }
+            | BinlogError::UnloggedCascade { .. }
             | BinlogError::SchemaDrift { .. }
             | BinlogError::MissingGtids { .. }
             | BinlogError::Malformed { .. } => Retry::Never,

@@ -141,7 +141,7 @@ mod tests {
         let column = Column { name: "a".into(), kind, nullable: false, zerofill: false, ordinal: 0 };
         let key = Key { name: "PRIMARY".into(), columns: vec![0] };
         let name = TableName::new("t").unwrap();
-        Arc::new(TableDef { name, columns: vec![column], column_count: 1, key, other_unique: false })
+        Arc::new(TableDef { name, columns: vec![column], column_count: 1, key, other_unique: false, cascades: false })
     }
 
     fn map(code: u8, metadata: u16) -> MapColumn<'static> {

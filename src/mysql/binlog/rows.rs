@@ -10,6 +10,11 @@ use super::cursor::{Cursor, Malformed};
 use super::form::Form;
 use super::plan::Plan;
 
+/// Flag of a row event: foreign keys were not looked at (`NO_FOREIGN_KEY_CHECKS_F`).
+const NO_FOREIGN_KEY_CHECKS: u16 = 0x2;
+/// Flag: they were the server's own business, which logs what they change (`USE_SQL_FOREIGN_KEY_F`, MySQL 9.6 and later).
+const SQL_FOREIGN_KEYS: u16 = 0x10;
+
 /// What a row event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -37,6 +42,8 @@ pub enum RowsError {
 pub struct RowsHead<'a> {
     /// The table map's id.
     pub table_id: u64,
+    /// Whether rows of other tables that a foreign key changed with these were logged, or none were.
+    pub cascades_logged: bool,
     rest: Cursor<'a>,
 }
 
@@ -45,12 +52,13 @@ impl<'a> RowsHead<'a> {
     pub fn parse(body: &'a [u8], version: u8) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(body);
         let table_id = cursor.uint(6)?;
-        cursor.take(2)?;
+        let flags = cursor.u16()?;
         if version >= 2 {
             let len = usize::from(cursor.u16()?);
             cursor.take(len.checked_sub(2).ok_or(Malformed("a row event's variable part has no length"))?)?;
         }
-        Ok(RowsHead { table_id, rest: cursor })
+        let cascades_logged = flags & (NO_FOREIGN_KEY_CHECKS | SQL_FOREIGN_KEYS) != 0;
+        Ok(RowsHead { table_id, cascades_logged, rest: cursor })
     }
 
     /// Decodes the images and hands each change to `sink`.
@@ -133,7 +141,7 @@ mod tests {
         ];
         let key = Key { name: "PRIMARY".into(), columns: vec![2, 0] };
         let name = TableName::new("t").unwrap();
-        let table = TableDef { name, columns, column_count: 4, key, other_unique: false };
+        let table = TableDef { name, columns, column_count: 4, key, other_unique: false, cascades: false };
         let map = |code, metadata| MapColumn { code, metadata, unsigned: None, collation: None, name: None };
         let maps = [map(types::TINY, 0), map(types::VARCHAR, 20), map(types::TINY, 0), map(types::SHORT, 0)];
         Plan::new(Arc::new(table), &maps).unwrap()

@@ -247,6 +247,7 @@ mod tests {
             column_count: kinds.len(),
             key: Key { name: "PRIMARY".into(), columns: (0..kinds.len()).collect() },
             other_unique: false,
+            cascades: false,
         }
     }
 

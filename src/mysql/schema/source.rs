@@ -63,7 +63,9 @@ pub async fn read_source_tables(
         let (database_text, table_text) = (database.to_string(), table.to_string());
         let missing = || SchemaError::Missing { database: database_text.clone(), table: table_text.clone() };
         let info = *found.get(table.as_str()).ok_or_else(missing)?;
-        let def = define(info).map_err(|reasons| SchemaError::Unfit { table: table_text.clone(), reasons })?;
+        let mut def = define(info).map_err(|reasons| SchemaError::Unfit { table: table_text.clone(), reasons })?;
+        let place = (database_text.clone(), table_text.clone());
+        def.cascades = foreign_keys.iter().any(|key| key.cascades() && key.parent == place);
         let show = format!("SHOW CREATE TABLE {}", quote::table_name(database, table));
         let create = session.row(&show).await?.and_then(|row| row.text(1)).ok_or_else(missing)?;
         let deferrable = deferrable_keys(info, &create, &def.key.name, &foreign_keys, database.as_str());
