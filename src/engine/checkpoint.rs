@@ -44,10 +44,14 @@ impl Checkpoint {
         let previous = session.row(&previous).await?.and_then(|row| row.number(0)).ok_or_else(missing)?;
         kill_owner_sessions(session, &owner(stream_id, previous), KILL_WAIT).await?;
         let token: u64 = rand::random_range(1..=u64::MAX);
-        let claim = format!("UPDATE _shardlift.stream SET owner_token = {token} WHERE id = {stream_id}");
+        let claim = format!(
+            "UPDATE _shardlift.stream SET owner_token = {token} WHERE id = {stream_id} AND owner_token = {previous}"
+        );
         if session.execute(&claim).await? != 1 {
-            return Err(missing());
+            return Err(EngineError::NotOwner);
         }
+        // Whatever it opened between the two.
+        kill_owner_sessions(session, &owner(stream_id, previous), KILL_WAIT).await?;
         let select = format!(
             "SELECT position, ceiling, source_uuid, last_gtid, last_committed_us, last_length
              FROM _shardlift.stream WHERE id = {stream_id} AND owner_token = {token}"

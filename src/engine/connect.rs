@@ -53,6 +53,18 @@ impl Side {
         self.open(quote::READER_SESSION).await
     }
 
+    /// A reader that is certain to be on the server with this uuid: behind a proxy or a name, connections may differ, and
+    /// what was waited for on one may be invisible on another.
+    pub async fn reader_on(&self, uuid: &str) -> Result<Wire, EngineError> {
+        let mut wire = self.reader().await?;
+        let asked = wire.query_one(b"SELECT @@server_uuid").await.map_err(EngineError::at(&self.label))?;
+        let found = asked.and_then(|row| row.into_iter().next().flatten()).unwrap_or_default();
+        if found != uuid.as_bytes() {
+            return Err(EngineError::OtherServer { side: self.label.clone() });
+        }
+        Ok(wire)
+    }
+
     /// A connection for writing rows exactly, marked as `checkpoint`'s owner's by its number among theirs.
     pub async fn writer(&self, checkpoint: &Checkpoint, slot: u32) -> Result<Wire, EngineError> {
         let mut wire = self.open(quote::WRITER_SESSION).await?;
@@ -75,7 +87,14 @@ impl Side {
     pub async fn owned_session(&self, checkpoint: &Checkpoint, slot: u32) -> Result<Session, EngineError> {
         let mut session = self.session().await?;
         let marked = session.value(&checkpoint.mark_sql(slot)).await.map_err(EngineError::at(&self.label))?;
-        if marked.as_deref() == Some("1") { Ok(session) } else { Err(EngineError::Slot { slot }) }
+        if marked.as_deref() != Some("1") {
+            return Err(EngineError::Slot { slot });
+        }
+        // Whoever takes over from here on finds the mark; whoever has taken over already is found here.
+        match session.execute(&checkpoint.guard_sql()).await.map_err(EngineError::at(&self.label))? {
+            1 => Ok(session),
+            _ => Err(EngineError::NotOwner),
+        }
     }
 
     /// A connection for statements about the server.

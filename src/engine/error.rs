@@ -3,7 +3,7 @@
 //! Every error has exactly one [`Class`], by an exhaustive match on its kind or on the server's error number — never by
 //! the text of a message.
 
-use crate::model::{GtidSet, TableName};
+use crate::model::{DatabaseName, GtidSet, TableName};
 use crate::mysql::MysqlError;
 use crate::mysql::binlog::{BinlogError, Retry};
 use crate::mysql::schema::SchemaError;
@@ -20,6 +20,8 @@ pub enum Class {
     Fatal,
     /// Another engine owns the stream now: let go.
     NotOwner,
+    /// Begin again at once: nothing is wrong.
+    Again,
     /// We were asked to stop.
     Cancelled,
 }
@@ -106,13 +108,26 @@ pub enum EngineError {
     /// A DDL statement on a moved table, with `--on-ddl STOP`.
     #[error(
         "at GTID {gtid} the source ran DDL that touches a moved table: `{statement}`. Nothing after it was applied. Run the \
-         same change on the target and `workflow resume --skip-ddl`, or cancel"
+         same change on the target and `workflow resume --skip-ddl {gtid}`, or cancel"
     )]
     Ddl {
         /// Where.
         gtid: String,
         /// What.
         statement: String,
+    },
+    /// A DDL statement could not be run on the target, with `--on-ddl EXEC`.
+    #[error(
+        "at GTID {gtid} the DDL `{statement}` failed on the target: {reason}. Nothing after it was applied. Make the change \
+         there by hand and `workflow resume --skip-ddl {gtid}`, or cancel"
+    )]
+    DdlFailed {
+        /// Where.
+        gtid: String,
+        /// What.
+        statement: String,
+        /// Why.
+        reason: String,
     },
     /// A moved table cannot be handled as it is now.
     #[error("table {table}: {why}")]
@@ -158,6 +173,25 @@ pub enum EngineError {
     /// A task of ours died.
     #[error("a task of the stream ended abnormally: {0}")]
     Task(String),
+    /// Two connections to one address reached two servers.
+    #[error(
+        "{side}: two connections reached two different servers; give the tablet the address of one server, not of a proxy"
+    )]
+    OtherServer {
+        /// Which side.
+        side: String,
+    },
+    /// A schema is not there.
+    #[error("{side}: there is no database `{database}`; create it, or correct the tablet")]
+    NoDatabase {
+        /// Which server.
+        side: String,
+        /// The database.
+        database: DatabaseName,
+    },
+    /// DDL was passed: what is known of the tables must be read again.
+    #[error("the tables have changed")]
+    Reload,
     /// We were asked to stop.
     #[error("stopped")]
     Cancelled,
@@ -176,6 +210,22 @@ impl EngineError {
         matches!(source.code(), Some(1205 | 1213))
     }
 
+    /// Whether a statement failed because a table, a column or a key it names is gone: DDL that is still to be met.
+    pub fn is_schema_change(&self) -> bool {
+        let (Self::Mysql { source, .. } | Self::Server(source)) = self else { return false };
+        // Unknown column, no such table, no such key.
+        matches!(source.code(), Some(1054 | 1146 | 1176))
+    }
+
+    /// What kind of error it is, whatever its words: for telling whether the same one has come again.
+    pub fn kind(&self) -> String {
+        let code = match self {
+            Self::Mysql { source, .. } | Self::Server(source) => source.code(),
+            _ => None,
+        };
+        format!("{:?} {code:?}", std::mem::discriminant(self))
+    }
+
     /// What to do about it.
     pub fn class(&self) -> Class {
         match self {
@@ -186,7 +236,8 @@ impl EngineError {
             Self::Schema(SchemaError::Mysql(error)) => mysql_class(error),
             Self::Topology(_) => Class::Unavailable,
             Self::NotOwner => Class::NotOwner,
-            Self::Timeout { .. } | Self::Task(_) | Self::Slot { .. } => Class::Retry,
+            Self::Timeout { .. } | Self::Task(_) | Self::Slot { .. } | Self::OtherServer { .. } => Class::Retry,
+            Self::Reload => Class::Again,
             Self::Cancelled => Class::Cancelled,
             // Waiting may see them gone, but not silently for ever.
             Self::PreparedXa { .. } => Class::Retry,
@@ -195,10 +246,12 @@ impl EngineError {
             | Self::LostGtids { .. }
             | Self::ReusedGtid { .. }
             | Self::Purged { .. }
+            | Self::NoDatabase { .. }
             | Self::UnsafeSource { .. }
             | Self::NullInKey(_)
             | Self::Schema(_)
             | Self::Ddl { .. }
+            | Self::DdlFailed { .. }
             | Self::Table { .. }
             | Self::PassingDuplicate { .. }
             | Self::Inexact { .. } => Class::Fatal,

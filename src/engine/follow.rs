@@ -3,26 +3,28 @@
 //! # Invariants
 //! - A batch is applied only when all its transactions are in the source's `gtid_executed`: an event may arrive before
 //!   its commit is safe, and be lost in a failover (design §4.1).
-//! - Tables of which no chunk was read yet are not decoded: their chunks will be read behind a later barrier.
+//! - Tables of which no chunk was read yet are not decoded: their chunks will be read behind a later barrier. But parents of
+//!   cascading foreign keys are, from the first: a change of theirs must say that what it cascaded to was logged.
 //! - A DDL statement on a moved table is passed only as `--on-ddl` says; the position never moves over one silently.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::model::workflow::OnDdl;
 use crate::model::{Gtid, TableDef, TableName};
 use crate::mysql::binlog::{BinlogOptions, BinlogReader, Ddl, Tables};
-use crate::mysql::quote;
+use crate::mysql::{MysqlError, quote};
 
 use super::apply::batch::{Batch, LastTxn};
 use super::apply::tail::{Harmless, Step, Tail};
 use super::apply::writer::Writer;
 use super::connect::slot;
+use super::ddl_text;
 use super::error::EngineError;
 use super::known;
 use super::progress::Progress;
@@ -34,6 +36,10 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A source transaction larger than this is applied in pieces.
 const PIECE_BYTES: usize = 8 << 20;
 /// How often the binlog's retention is looked at.
+/// An ALTER of a large table may take this long.
+const LONGEST_DDL: Duration = Duration::from_secs(24 * 3600);
+/// How long it may take to find the last applied transaction in the source's binlog.
+const MEET: Duration = Duration::from_secs(120);
 const RETENTION_LOOK: Duration = Duration::from_secs(30);
 
 /// When to stop following.
@@ -44,7 +50,7 @@ pub enum Until<'a> {
     /// When the valve lets a chunk be copied.
     Open(&'a Valve),
     /// When this task ends.
-    Done(&'a mut JoinHandle<Result<(), EngineError>>),
+    Done(&'a mut AbortOnDropHandle<Result<(), EngineError>>),
     /// Never, but for the stream's cancellation.
     Cancelled,
 }
@@ -66,6 +72,8 @@ pub struct Follower<'a> {
     pub skip_ddl: &'a [Gtid],
     /// XA transactions that may pass.
     pub harmless: &'a Harmless,
+    /// Whether the source is known to be the one that was read before.
+    pub met: &'a mut bool,
     /// Connections to apply on.
     pub workers: u32,
     /// Is told what was applied.
@@ -123,9 +131,20 @@ impl Follower<'_> {
     async fn meet_again(&mut self) -> Result<(), EngineError> {
         let checkpoint = &self.writer.checkpoint;
         let same_server = checkpoint.source_uuid.as_deref() == Some(self.source.uuid.as_str());
-        if let Some(last) = &checkpoint.last {
-            known::check(&self.source.side, &checkpoint.position, last, same_server).await?;
+        if let Some(last) = checkpoint.last.as_ref().filter(|_| !*self.met) {
+            if self.source.has_purged(&last.gtid).await? {
+                // The next transaction is still there, so nothing is missed; but this one cannot be compared.
+                tracing::warn!(gtid = %last.gtid, "the last applied transaction's binlog is purged; not compared");
+            } else {
+                let check = known::check(&self.source.side, &checkpoint.position, last, same_server);
+                let late = EngineError::Timeout {
+                    what: "finding the last applied transaction again",
+                    seconds: MEET.as_secs(),
+                };
+                tokio::time::timeout(MEET, check).await.map_err(|_| late)??;
+            }
         }
+        *self.met = true;
         if !same_server {
             let uuid = self.source.uuid.clone();
             self.writer.note(None, Some(&uuid)).await?;
@@ -149,6 +168,7 @@ impl Follower<'_> {
 
     /// Nothing came: the target is level if the source has nothing that the position lacks.
     async fn look_whether_level(&mut self) -> Result<(), EngineError> {
+        self.writer.settle().await?;
         let asked = now_us(0);
         if self.source.gtid_executed().await?.is_subset(&self.writer.checkpoint.position) {
             self.progress
@@ -158,7 +178,9 @@ impl Follower<'_> {
     }
 
     async fn apply(&mut self, batch: Batch) -> Result<(), EngineError> {
-        self.source.wait_visible(&batch.gtids).await?;
+        let mut safe = batch.gtids.clone();
+        batch.open.iter().for_each(|open| safe.add(open));
+        self.source.wait_visible(&safe).await?;
         let (txns, changes, bytes) = (batch.txns, batch.changes, batch.size() as u64);
         let committed = batch.last.as_ref().map(|last| last.committed_us);
         self.valve.charge(changes, bytes);
@@ -182,11 +204,12 @@ impl Follower<'_> {
                 }
                 OnDdl::Ignore => tracing::info!(gtid = %ddl.gtid, statement = ddl.statement, "DDL ignored"),
                 OnDdl::Exec => self.execute(&ddl).await?,
-                OnDdl::ExecIgnore => {
-                    if let Err(error) = self.execute(&ddl).await {
-                        tracing::warn!(gtid = %ddl.gtid, statement = ddl.statement, %error, "DDL failed on the target; passed");
+                OnDdl::ExecIgnore => match self.execute(&ddl).await {
+                    Err(EngineError::DdlFailed { reason, .. }) => {
+                        tracing::warn!(gtid = %ddl.gtid, statement = ddl.statement, reason, "DDL failed on the target; passed");
                     }
-                }
+                    outcome => outcome?,
+                },
             }
         }
         if !ddl.last {
@@ -196,8 +219,11 @@ impl Follower<'_> {
         let mut batch = Batch::default();
         batch.gtids.add(&ddl.gtid);
         batch.txns = 1;
+        let touched = self.touches(&ddl);
         batch.last = Some(LastTxn { gtid: ddl.gtid, committed_us: ddl.committed_us, length: ddl.length });
-        self.apply(batch).await
+        self.apply(batch).await?;
+        self.writer.settle().await?;
+        if touched { Err(EngineError::Reload) } else { Ok(()) }
     }
 
     fn touches(&self, ddl: &Ddl) -> bool {
@@ -205,14 +231,28 @@ impl Follower<'_> {
         self.moved.iter().any(|table| ddl.scope.touches(database, table.as_str()))
     }
 
+    /// Runs DDL on the target as the source ran it, if it is of a kind that means the same there.
     async fn execute(&mut self, ddl: &Ddl) -> Result<(), EngineError> {
+        let (gtid, statement) = (ddl.gtid.to_string(), ddl.statement.clone());
+        if !ddl_text::may_execute(ddl, self.source.side.database.as_str(), self.moved) {
+            return Err(EngineError::Ddl { gtid, statement });
+        }
         let target = self.writer.side().clone();
         let at = EngineError::at(&target.label);
         let mut session = target.owned_session(&self.writer.checkpoint, slot::DDL).await?;
         session.execute(&format!("USE {}", quote::ident(target.database.as_str()))).await.map_err(&at)?;
-        session.execute("SET foreign_key_checks = 0").await.map_err(&at)?;
-        session.execute(&ddl.statement).await.map_err(&at)?;
-        Ok(())
+        let mode = ddl.sql_mode.map_or("@@sql_mode".into(), |mode| mode.to_string());
+        let seconds = ddl.committed_us as f64 / 1e6;
+        let setup = format!("SET foreign_key_checks = 0, sql_mode = {mode}, timestamp = {seconds}");
+        session.execute(&setup).await.map_err(&at)?;
+        session.set_limit(LONGEST_DDL);
+        match session.execute(&ddl.statement).await {
+            Ok(_) => Ok(()),
+            Err(MysqlError::Server { code, message, .. }) => {
+                Err(EngineError::DdlFailed { gtid, statement, reason: format!("error {code}: {message}") })
+            }
+            Err(error) => Err(at(error)),
+        }
     }
 
     async fn read_clock(&mut self) -> Result<(), EngineError> {

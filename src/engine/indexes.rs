@@ -21,26 +21,29 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// An index on a large table may take this long.
 const ALTER: Duration = Duration::from_secs(24 * 3600);
 
-/// Adds what is missing of each table's deferred keys and notes the table as done. While the stream goes on, a duplicate
+/// Adds what is missing of each table's noted keys and notes the table as done. While the stream goes on, a duplicate
 /// ends it with [`EngineError::PassingDuplicate`].
 pub async fn add(
     target: Side,
     checkpoint: Checkpoint,
     slot: u32,
-    tables: Vec<SourceTable>,
+    tables: Vec<(SourceTable, Vec<String>)>,
     progress: Progress,
 ) -> Result<(), EngineError> {
     let at = EngineError::at(&target.label);
     let mut session = target.owned_session(&checkpoint, slot).await?;
-    for table in tables {
+    for (table, noted) in tables {
         let mut tries = 0;
         loop {
             let there = key_names(&mut session, &target, &table).await.map_err(&at)?;
-            let missing: Vec<_> = table.deferrable.iter().filter(|key| !there.contains(&key.name)).collect();
+            let missing: Vec<_> = noted.iter().filter(|clause| !there.contains(&name_in(clause))).collect();
             if missing.is_empty() {
                 break;
             }
-            let clauses: Vec<_> = missing.iter().map(|key| key.add.as_str()).collect();
+            // As the source declares the key now; as it did, where it has dropped it since.
+            let now = |clause: &String| table.deferrable.iter().find(|key| key.name == name_in(clause));
+            let clauses: Vec<_> =
+                missing.iter().map(|clause| now(clause).map_or(clause.as_str(), |key| &key.add)).collect();
             let name = quote::table_name(&target.database, &table.def.name);
             let alter = format!("ALTER TABLE {name} {}", clauses.join(", "));
             progress
@@ -48,7 +51,8 @@ pub async fn add(
             session.set_limit(ALTER);
             match session.execute(&alter).await {
                 Ok(_) => {}
-                Err(error) if error.code() == Some(1062) => {
+                // 1799: the log of others' writes is full.
+                Err(error) if matches!(error.code(), Some(1062 | 1799)) => {
                     return Err(EngineError::PassingDuplicate { table: table.def.name, detail: error.to_string() });
                 }
                 // 1061: an ALTER of an earlier run has just ended; 1205, 1213: in someone's way.
@@ -71,4 +75,28 @@ pub async fn add(
         });
     }
     Ok(())
+}
+
+/// The key's name in a clause ``ADD [UNIQUE] KEY `name` (…)``.
+fn name_in(clause: &str) -> String {
+    let mut name = String::new();
+    let mut characters = clause.chars().skip_while(|c| *c != '`').skip(1).peekable();
+    while let Some(c) = characters.next() {
+        if c == '`' && characters.next_if_eq(&'`').is_none() {
+            break;
+        }
+        name.push(c);
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_in;
+
+    #[test]
+    fn names_are_read_out_of_clauses() {
+        assert_eq!(name_in("ADD KEY `v` (`v`)"), "v");
+        assert_eq!(name_in("ADD UNIQUE KEY `odd ``name` (`a`,`b`) COMMENT 'x'"), "odd `name");
+    }
 }

@@ -8,6 +8,7 @@ pub mod checkpoint;
 mod cleanup;
 pub mod connect;
 pub mod copy;
+mod ddl_text;
 pub mod error;
 mod fields;
 pub mod follow;

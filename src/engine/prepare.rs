@@ -49,6 +49,11 @@ pub async fn tables(
             }
         };
         if ours {
+            if known.is_some() {
+                // An earlier attempt made it, perhaps from an older schema; it holds no row yet.
+                let drop = format!("DROP TABLE IF EXISTS {}", quote::table_name(&target.database, name));
+                session.execute(&drop).await.map_err(&at)?;
+            }
             let create = table.create.replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1);
             session.execute(&create).await.map_err(&at)?;
             leave_keys_off(session, target, table, &clauses).await.map_err(&at)?;

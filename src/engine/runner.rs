@@ -11,16 +11,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::model::InstanceId;
-use crate::model::workflow::{Desired, StreamState};
+use crate::model::workflow::{Desired, StreamState, TabletType};
+use crate::model::{InstanceId, ShardName};
 use crate::mysql::Credentials;
 use crate::topology::records::{Log, Stopped, Workflow};
 use crate::topology::{OwnerGuard, Path, Topology, Txn, TxnOutcome, Versioned, paths};
 
 use super::cleanup;
+use super::connect::Side;
 use super::error::{Class, EngineError};
-use super::places::{self, Places};
+use super::places;
 use super::progress::Progress;
 use super::replica_lag;
 use super::report::{Reporter, note, now};
@@ -87,7 +89,7 @@ impl Runner {
         let lost = self.guard.lease().lost().clone();
         let outcome = tokio::select! {
             outcome = self.carry() => outcome,
-            // Dropping what runs closes its connections; the target refuses what is still under way.
+            // Dropping what runs ends its tasks and closes their connections; the target refuses what is still under way.
             () = lost.cancelled() => Err(EngineError::NotOwner),
         };
         if outcome.is_ok() {
@@ -119,19 +121,23 @@ impl Runner {
     }
 
     async fn failed(&mut self, error: EngineError, strikes: &mut Strikes) -> Result<(), EngineError> {
+        if error.class() == Class::Again {
+            return Ok(());
+        }
         let message = error.to_string();
         tracing::warn!(workflow = %self.path, %error, "stream ended");
         let snapshot = self.progress.snapshot();
         let rows: u64 = snapshot.tables.values().map(|table| table.rows).sum();
-        let count = strikes.count(&message, (snapshot.position, rows));
+        let count = strikes.count(&error.kind(), &message, (snapshot.position, rows));
         match error.class() {
-            Class::NotOwner | Class::Cancelled => Ok(()),
+            Class::Again | Class::Cancelled => Ok(()),
             Class::Fatal => self.stop(StreamState::Error, &message).await,
             Class::Retry if count >= STRIKES => {
                 let message = format!("{} (tried {count} times)", strikes.first);
                 self.stop(StreamState::Error, &message).await
             }
-            Class::Retry | Class::Unavailable => {
+            // While our lease holds, nobody else should own the stream: taken again, but not in a race without end.
+            Class::Retry | Class::Unavailable | Class::NotOwner => {
                 self.log(&message).await?;
                 self.progress.update(|snapshot| snapshot.message = format!("trying again: {message}"));
                 self.report().await?;
@@ -164,7 +170,7 @@ impl Runner {
         };
         let cancel = CancellationToken::new();
         let spec = StreamSpec {
-            key: key(record, &places),
+            key: key(record, places.source_shard, places.target_shard),
             source: places.source,
             target: places.target,
             tables: record.spec.tables.clone(),
@@ -172,11 +178,16 @@ impl Runner {
             options: record.spec.options.clone(),
             skip_ddl: record.skip_ddl.clone(),
         };
-        let watcher = tokio::spawn(replica_lag::watch(places.target_replicas, self.limits.clone(), cancel.clone()));
-        let mut task = tokio::spawn(Stream::run(spec, self.valve.clone(), self.progress.clone(), cancel.clone()));
+        let _watcher = AbortOnDropHandle::new(tokio::spawn(replica_lag::watch(
+            places.target_replicas,
+            self.limits.clone(),
+            cancel.clone(),
+        )));
+        let lease = self.guard.lease().clone();
+        let run = Stream::run(spec, lease, self.valve.clone(), self.progress.clone(), cancel.clone());
+        let mut task = AbortOnDropHandle::new(tokio::spawn(run));
         let ended = self.attend(record, &mut task).await;
         cancel.cancel();
-        watcher.abort();
         if !matches!(ended, Ended::Stream(_)) && timeout(JOIN, &mut task).await.is_err() {
             tracing::warn!(workflow = %self.path, "the stream did not end in time and is dropped");
             task.abort();
@@ -186,11 +197,7 @@ impl Runner {
     }
 
     /// Reports, and watches the record, while the stream runs.
-    async fn attend(
-        &mut self,
-        record: &Workflow,
-        task: &mut tokio::task::JoinHandle<Result<(), EngineError>>,
-    ) -> Ended {
+    async fn attend(&mut self, record: &Workflow, task: &mut AbortOnDropHandle<Result<(), EngineError>>) -> Ended {
         let mut next_report = Instant::now();
         let stuck = self.progress.snapshot().mark();
         loop {
@@ -281,6 +288,16 @@ impl Runner {
         Ok(())
     }
 
+    /// Where a workflow writes, and its stream's identity.
+    async fn target_of(&self, record: &Workflow) -> Result<(Side, StreamKey), EngineError> {
+        let spec = &record.spec;
+        let from = places::only_shard(&self.topology, &spec.source_keyspace).await?;
+        let to = places::only_shard(&self.topology, &spec.target_keyspace).await?;
+        let primary = to.pick(&spec.target_keyspace, &[TabletType::Primary])?;
+        let target = places::side("target", &self.credentials, primary)?;
+        Ok((target, key(record, from.name, to.name)))
+    }
+
     /// Undoes the workflow and forgets it.
     async fn cancel(&mut self, record: &Workflow) -> Result<(), EngineError> {
         self.progress.update(|snapshot| {
@@ -289,8 +306,9 @@ impl Runner {
         });
         self.report().await?;
         let undone = async {
-            let places = places::resolve(&self.topology, &self.credentials, &record.spec).await?;
-            cleanup::undo(&places.target, &key(record, &places), &record.created_tables).await
+            // The source may be gone for good; it was never touched.
+            let (target, key) = self.target_of(record).await?;
+            cleanup::undo(&target, &key, &record.created_tables).await
         };
         if let Err(error) = undone.await {
             let message = format!("cancelling: {error}; trying again");
@@ -309,29 +327,30 @@ impl Runner {
     }
 }
 
-fn key(record: &Workflow, places: &Places) -> StreamKey {
+fn key(record: &Workflow, source_shard: ShardName, target_shard: ShardName) -> StreamKey {
     StreamKey {
         uid: record.uid,
         workflow: record.spec.name.clone(),
-        source_shard: places.source_shard.clone(),
+        source_shard,
         target_keyspace: record.spec.target_keyspace.clone(),
-        target_shard: places.target_shard.clone(),
+        target_shard,
     }
 }
 
-/// Equal errors in a row.
+/// Errors of one kind in a row.
 #[derive(Debug, Default)]
 struct Strikes {
+    kind: String,
     first: String,
     count: u32,
     mark: (String, u64),
 }
 
 impl Strikes {
-    /// How often `message` has come in a row with the progress at `mark`.
-    fn count(&mut self, message: &str, mark: (String, u64)) -> u32 {
-        if self.first != message || self.mark != mark {
-            *self = Self { first: message.to_string(), count: 0, mark };
+    /// How often an error of this kind has come in a row with the progress at `mark`.
+    fn count(&mut self, kind: &str, message: &str, mark: (String, u64)) -> u32 {
+        if self.kind != kind || self.mark != mark {
+            *self = Self { kind: kind.to_string(), first: message.to_string(), count: 0, mark };
         }
         self.count += 1;
         self.count

@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use crate::model::GtidSet;
-use crate::mysql::Address;
+use crate::model::{DatabaseName, Gtid, GtidSet};
 use crate::mysql::admin::{self, Session};
+use crate::mysql::{Address, quote};
 
 use super::checkpoint::Checkpoint;
 use super::connect::Side;
@@ -17,6 +17,9 @@ use super::error::EngineError;
 
 /// How long a received transaction may stay invisible (semi-sync without an acknowledgement) before we say so.
 const VISIBLE: Duration = Duration::from_secs(30);
+
+/// How long a server may lack what was read from another before it counts as lost.
+const BEHIND: Duration = Duration::from_secs(10);
 
 /// A connection to the source for questions about the server as a whole.
 #[derive(Debug)]
@@ -54,6 +57,19 @@ impl Source {
     /// The connection, for reading its schema.
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
+    }
+
+    /// The name of the schema as the server stores it, which is how its binlog writes it.
+    pub async fn database_as_stored(&mut self) -> Result<DatabaseName, EngineError> {
+        let wanted = self.side.database.clone();
+        let name = quote::text(wanted.as_str());
+        let ask = format!("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {name}");
+        let found = self.session.value(&ask).await.map_err(EngineError::at(&self.side.label))?;
+        let stored = found
+            .and_then(|name| DatabaseName::new(name).ok())
+            .ok_or(EngineError::NoDatabase { side: self.side.label.clone(), database: wanted })?;
+        self.side.database = stored.clone();
+        Ok(stored)
     }
 
     /// Everything committed there.
@@ -95,15 +111,25 @@ impl Source {
         let state = admin::gtid_state(&mut self.session).await.map_err(EngineError::at(&self.side.label))?;
         let mut known = checkpoint.position.clone();
         known.union(&checkpoint.ceiling);
-        let missing = known.minus(&state.executed);
-        if !missing.is_empty() {
-            return Err(EngineError::LostGtids { missing });
+        if !known.is_subset(&state.executed) {
+            // A replica that was just promoted, or that is read, may be a moment behind.
+            let waited = admin::wait_for_executed_gtid_set(&mut self.session, &known, BEHIND).await;
+            if !waited.map_err(EngineError::at(&self.side.label))? {
+                let executed = self.gtid_executed().await?;
+                return Err(EngineError::LostGtids { missing: known.minus(&executed) });
+            }
         }
         let missing = state.purged.minus(&checkpoint.position);
         if !missing.is_empty() {
             return Err(EngineError::Purged { missing });
         }
         Ok(())
+    }
+
+    /// Whether the binlog that holds the transaction is gone there.
+    pub async fn has_purged(&mut self, gtid: &Gtid) -> Result<bool, EngineError> {
+        let state = admin::gtid_state(&mut self.session).await.map_err(EngineError::at(&self.side.label))?;
+        Ok(state.purged.contains(gtid))
     }
 
     /// Refuses while prepared XA transactions hide rows: they are in `gtid_executed` and yet invisible.

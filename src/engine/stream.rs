@@ -14,10 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::model::workflow::{StreamState, WorkflowOptions};
 use crate::model::{Gtid, TableDef, TableName};
 use crate::mysql::schema::{SourceTable, read_source_tables};
+use crate::topology::{Lease, TopologyError};
 
 use super::apply::tail::Harmless;
 use super::apply::writer::Writer;
@@ -67,6 +69,8 @@ pub struct Stream {
     tables: HashMap<TableName, SourceTable>,
     method: Method,
     harmless: Harmless,
+    /// Whether this run has made sure that the source is the one that was read before.
+    met: bool,
     rounds: u32,
 }
 
@@ -74,11 +78,12 @@ impl Stream {
     /// Runs the stream until it is cancelled, fails, or rests after the copy (`Ok`).
     pub async fn run(
         spec: StreamSpec,
+        lease: Lease,
         valve: Valve,
         progress: Progress,
         cancel: CancellationToken,
     ) -> Result<(), EngineError> {
-        let mut stream = Self::claim(spec, valve, progress, cancel).await?;
+        let mut stream = Self::claim(spec, &lease, valve, progress, cancel).await?;
         while !stream.cancel.is_cancelled() {
             let found = stream.load().await?;
             let copying: Vec<_> = of_state(&found, TableState::Copying);
@@ -87,7 +92,7 @@ impl Stream {
                 stream.enter(StreamState::Copying);
                 let valve = stream.valve.clone();
                 stream.follow(Until::Open(&valve)).await?;
-                stream.round(&found, &copying).await?;
+                stream.copy(&found, &copying).await?;
                 stream.follow(Until::Consistent).await?;
             } else if !copied.is_empty() {
                 stream.enter(StreamState::Lagging);
@@ -106,29 +111,33 @@ impl Stream {
 
     /// Takes the stream over and brings the target's tables into being.
     async fn claim(
-        spec: StreamSpec,
+        mut spec: StreamSpec,
+        lease: &Lease,
         valve: Valve,
         progress: Progress,
         cancel: CancellationToken,
     ) -> Result<Self, EngineError> {
         let mut source = Source::connect(&spec.source, spec.options.allow_unsafe_source).await?;
-        let tables = read_source_tables(source.session(), &spec.source.database, &spec.tables).await?;
+        spec.source.database = source.database_as_stored().await?;
         let mut session = spec.target.session().await?;
+        // A process that was stopped and wakes up here must not bring an undone workflow's stream back.
+        lease.check().map_err(TopologyError::from)?;
         let id = sidecar::enter(&mut session, &spec.key).await?;
         let checkpoint = Checkpoint::claim(&mut session, id).await?;
         let local_infile =
             session.value("SELECT @@global.local_infile").await.map_err(EngineError::at(&spec.target.label))?;
         let method = if local_infile.as_deref() == Some("1") { Method::Load } else { Method::Insert };
         let mut writer = Writer::new(spec.target.clone(), checkpoint);
-        if writer.checkpoint.source_uuid.is_none() {
-            // The first P. Nothing may be prepared and invisible in it.
+        let noted = marks::load(writer.connection().await?, id).await?;
+        if !noted.tables.values().any(marks::TableProgress::started) {
+            // The first P, before the schema is read: DDL in between is then met. Nothing may be prepared and invisible.
             source.check_xa().await?;
             let position = source.gtid_executed().await?;
             let now = source.clock_us().await?;
             writer.begin_at(position, &source.uuid).await?;
             progress.update(|snapshot| snapshot.as_of_us = Some(now));
         }
-        let noted = marks::load(writer.connection().await?, id).await?;
+        let tables = read_source_tables(source.session(), &spec.source.database, &spec.tables).await?;
         let mut owned = spec.target.owned_session(&writer.checkpoint, slot::PREPARE).await?;
         let defer = spec.options.defer_secondary_keys;
         prepare::tables(&mut owned, &spec.target, &writer.checkpoint, &tables, &noted, &spec.created_tables, defer)
@@ -154,6 +163,7 @@ impl Stream {
             tables,
             method,
             harmless: Harmless::default(),
+            met: false,
             rounds: 0,
         })
     }
@@ -182,6 +192,20 @@ impl Stream {
         self.progress.update(|snapshot| snapshot.state = state);
     }
 
+    /// Copies a round. A column or key that is gone is DDL still to be met: it is met, and dealt with as it should be.
+    async fn copy(&mut self, found: &marks::Progress, copying: &[TableName]) -> Result<(), EngineError> {
+        match self.round(found, copying).await {
+            Err(error) if error.is_schema_change() => {
+                tracing::info!(%error, "the source's tables have changed under the copy");
+                let seen = self.source.gtid_executed().await?;
+                self.writer.note(Some(&seen), None).await?;
+                self.follow(Until::Consistent).await?;
+                Err(error)
+            }
+            outcome => outcome,
+        }
+    }
+
     async fn round(&mut self, found: &marks::Progress, copying: &[TableName]) -> Result<(), EngineError> {
         self.source.check_history(&self.writer.checkpoint).await?;
         self.source.check_xa().await?;
@@ -196,11 +220,13 @@ impl Stream {
                 table: Arc::new(table.def.clone()),
                 left: left(&progress.marks),
                 row_bytes,
+                average: table.avg_row_bytes,
                 longest: 0,
             });
         }
         let round = Round {
             source: &self.spec.source,
+            source_uuid: &self.source.uuid,
             target: &self.spec.target,
             checkpoint: &self.writer.checkpoint,
             number: self.rounds,
@@ -222,16 +248,14 @@ impl Stream {
     }
 
     async fn add_keys(&mut self, found: &marks::Progress, copied: &[TableName]) -> Result<(), EngineError> {
-        let tables = copied.iter().filter_map(|name| {
-            let (mut table, noted) = (self.tables.get(name)?.clone(), &found.tables.get(name)?.deferred);
-            table.deferrable.retain(|key| noted.contains(&key.add));
-            Some(table)
-        });
+        let tables = copied
+            .iter()
+            .filter_map(|name| Some((self.tables.get(name)?.clone(), found.tables.get(name)?.deferred.clone())));
         let tables: Vec<_> = tables.collect();
         let (target, checkpoint) = (self.spec.target.clone(), self.writer.checkpoint.clone());
         let progress = self.progress.clone();
         let add = |slot| indexes::add(target.clone(), checkpoint.clone(), slot, tables.clone(), progress.clone());
-        let mut task = tokio::spawn(add(slot::KEYS[0]));
+        let mut task = AbortOnDropHandle::new(tokio::spawn(add(slot::KEYS[0])));
         let resting = add(slot::KEYS[1]);
         let followed = self.follow(Until::Done(&mut task)).await;
         // An ALTER that goes on at the server after this is found done, or found missing, by the next run.
@@ -268,6 +292,7 @@ impl Stream {
             on_ddl: self.spec.options.on_ddl,
             skip_ddl: &self.spec.skip_ddl,
             harmless: &self.harmless,
+            met: &mut self.met,
             workers: self.spec.options.workers,
             valve: &self.valve,
             progress: &self.progress,

@@ -7,6 +7,7 @@ mod binlog_values;
 mod crash;
 mod ddl;
 mod demo;
+mod etcd;
 mod foreign;
 mod harness;
 mod hygiene;

@@ -155,6 +155,7 @@ mod tests {
             column_count: 2,
             key: Key { name: "PRIMARY".into(), columns: vec![0] },
             other_unique: false,
+            cascades: false,
         })
     }
 

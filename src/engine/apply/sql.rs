@@ -47,7 +47,9 @@ fn deletes(database: &DatabaseName, table: &TableDef, keys: &[Row], out: &mut Ve
             fits
         });
         let (now, later) = keys.split_at(fits.count());
-        let mut sql = format!("DELETE FROM {} WHERE ", quote::table_name(database, &table.name)).into_bytes();
+        // Without the hint a small table is scanned, and every uncommitted row of it waited for.
+        let hint = format!("/*+ INDEX({} {}) */", quote::ident(table.name.as_str()), quote::ident(&table.key.name));
+        let mut sql = format!("DELETE {hint} FROM {} WHERE ", quote::table_name(database, &table.name)).into_bytes();
         quote::push_key_in(&mut sql, table, now)?;
         out.push(Statement { sql, warnings: 0 });
         keys = later;

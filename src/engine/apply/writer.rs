@@ -8,6 +8,9 @@
 //! - Statements that the target took with a warning are not committed.
 
 use std::hash::RandomState;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::model::{DatabaseName, GtidSet, TableName};
 use crate::mysql::wire::Wire;
@@ -21,6 +24,8 @@ use crate::engine::error::EngineError;
 
 /// Fewer keys than this per lane are not worth another connection's commit.
 const KEYS_PER_LANE: usize = 500;
+/// A position that moves without row changes is stored this often.
+const IDLE_STORE: Duration = Duration::from_secs(1);
 /// Statements share a packet up to this many bytes; a larger one has its own.
 const SCRIPT_BYTES: usize = 4 << 20;
 
@@ -31,18 +36,51 @@ pub struct Writer {
     lanes: Vec<Wire>,
     slot: u32,
     hasher: RandomState,
-    /// The checkpoint as stored.
+    unstored: bool,
+    stored: Instant,
+    /// The checkpoint; as stored, but for a position that has moved over transactions without row changes.
     pub checkpoint: Checkpoint,
 }
 
 impl Writer {
     /// A writer that opens connections as batches need them.
     pub fn new(side: Side, checkpoint: Checkpoint) -> Self {
-        Self { side, lanes: Vec::new(), slot: 0, hasher: RandomState::new(), checkpoint }
+        Self {
+            side,
+            lanes: Vec::new(),
+            slot: 0,
+            hasher: RandomState::new(),
+            unstored: false,
+            stored: Instant::now(),
+            checkpoint,
+        }
+    }
+
+    /// Notes a batch without row changes: the position moves here, and is stored by and by.
+    async fn pass(&mut self, batch: Batch) -> Result<(), EngineError> {
+        self.checkpoint.position.union(&batch.gtids);
+        self.checkpoint.ceiling = self.checkpoint.ceiling.minus(&self.checkpoint.position);
+        self.checkpoint.last = batch.last.or(self.checkpoint.last.take());
+        self.unstored = true;
+        if self.stored.elapsed() < IDLE_STORE { Ok(()) } else { self.settle().await }
+    }
+
+    /// Stores a position that has moved without row changes.
+    pub async fn settle(&mut self) -> Result<(), EngineError> {
+        if !self.unstored {
+            return Ok(());
+        }
+        self.open(1).await?;
+        self.checkpoint.store(&mut self.lanes[0]).await.map_err(|error| label(&self.side, error))?;
+        (self.unstored, self.stored) = (false, Instant::now());
+        Ok(())
     }
 
     /// Applies `batch` on at most `connections` connections and moves the position to its end.
     pub async fn apply(&mut self, mut batch: Batch, connections: usize) -> Result<(), EngineError> {
+        if batch.is_empty() && batch.open.is_none() {
+            return self.pass(batch).await;
+        }
         let collision = if self.checkpoint.is_consistent() { Collision::Refuse } else { Collision::Displace };
         let mut next = self.checkpoint.clone();
         next.position.union(&batch.gtids);
@@ -54,7 +92,9 @@ impl Writer {
         }
         let tables = batch.take_tables();
         let keys: usize = tables.iter().map(|table| table.keys.len()).sum();
-        let lanes = connections.min(keys / KEYS_PER_LANE + 1).max(1);
+        // A piece of a transaction is committed with the ceiling that names it, so in one lane.
+        let most = if batch.open.is_some() { 1 } else { connections };
+        let lanes = most.min(keys / KEYS_PER_LANE + 1).max(1);
         self.open(lanes).await?;
         let mut parts = partition(tables, lanes, &self.hasher);
         let mover = parts.pop().unwrap_or_default();
@@ -86,6 +126,7 @@ impl Writer {
             Ok(()) => {
                 next.ceiling = next.ceiling.minus(&next.position);
                 self.checkpoint = next;
+                (self.unstored, self.stored) = (false, Instant::now());
                 Ok(())
             }
             Err(error) => {
@@ -112,9 +153,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Replaces the stored position, for a stream that has copied nothing yet.
+    /// Begins anew at `position`, for a stream that has copied nothing yet.
     pub async fn begin_at(&mut self, position: GtidSet, source_uuid: &str) -> Result<(), EngineError> {
-        let next = Checkpoint { position, source_uuid: Some(source_uuid.to_string()), ..self.checkpoint.clone() };
+        let (ceiling, last, source_uuid) = (GtidSet::new(), None, Some(source_uuid.to_string()));
+        let next = Checkpoint { position, ceiling, last, source_uuid, ..self.checkpoint.clone() };
         self.open(1).await?;
         next.store(&mut self.lanes[0]).await.map_err(|error| label(&self.side, error))?;
         self.checkpoint = next;

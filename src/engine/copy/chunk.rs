@@ -50,6 +50,7 @@ pub enum Method {
 #[derive(Debug)]
 pub struct Copier {
     source: Side,
+    source_uuid: String,
     target: Side,
     reader: Wire,
     writer: Wire,
@@ -62,15 +63,17 @@ impl Copier {
     /// Connects both ends; `slot` is the number of the writing connection among the stream's.
     pub async fn connect(
         source: &Side,
+        source_uuid: &str,
         target: &Side,
         checkpoint: &Checkpoint,
         method: Method,
         valve: Valve,
         slot: u32,
     ) -> Result<Self, EngineError> {
-        let (reader, writer) = (source.reader().await?, target.writer(checkpoint, slot).await?);
+        let (reader, writer) = (source.reader_on(source_uuid).await?, target.writer(checkpoint, slot).await?);
         let (source, target, checkpoint) = (source.clone(), target.clone(), checkpoint.clone());
-        Ok(Self { source, target, reader, writer, checkpoint, method, valve })
+        let source_uuid = source_uuid.to_string();
+        Ok(Self { source, source_uuid, target, reader, writer, checkpoint, method, valve })
     }
 
     /// Copies `chunk`. After an error both connections are to be dropped.
@@ -87,7 +90,7 @@ impl Copier {
     /// Undoes a chunk that failed, to try it again.
     pub async fn rollback(&mut self) -> Result<(), EngineError> {
         if !self.reader.is_usable() {
-            self.reader = self.source.reader().await?;
+            self.reader = self.source.reader_on(&self.source_uuid).await?;
         }
         self.writer.execute(b"ROLLBACK").await.map_err(EngineError::at(&self.target.label))?;
         Ok(())

@@ -31,6 +31,8 @@ pub struct Pending {
     pub left: Left,
     /// Average row length in bytes, as known so far.
     pub row_bytes: u64,
+    /// Average row length in bytes by the source's statistics: chunks are never planned for shorter rows.
+    pub average: u64,
     /// The longest row met so far, bytes.
     pub longest: u64,
 }
@@ -76,7 +78,8 @@ impl Planner {
                 return Ok(Some(Chunk { table, mark, long }));
             }
             if let Some((lower, seq)) = pending.left.front.take() {
-                let rows = (self.chunk_bytes / pending.row_bytes.max(1)).clamp(*ROWS.start(), *ROWS.end());
+                let rows = (self.chunk_bytes / pending.row_bytes.max(pending.average).max(1))
+                    .clamp(*ROWS.start(), *ROWS.end());
                 let rows = self.valve.chunk_rows(rows, pending.row_bytes);
                 let sql = boundary_sql(&self.database, &table, lower.as_ref(), rows)?;
                 let found = self.wire.query_one(&sql).await?;

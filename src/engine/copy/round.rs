@@ -33,6 +33,8 @@ const HELD: Duration = Duration::from_secs(3);
 pub struct Round<'a> {
     /// Where rows come from.
     pub source: &'a Side,
+    /// The server that the barrier was proved on.
+    pub source_uuid: &'a str,
     /// Where they go.
     pub target: &'a Side,
     /// The stream's checkpoint, for its token.
@@ -58,7 +60,7 @@ pub struct Round<'a> {
 impl Round<'_> {
     /// Copies chunks of `pending`. Returns the tables whose marks have a hole still, and must not be merged.
     pub async fn run(&self, pending: Vec<Pending>) -> Result<Vec<TableName>, EngineError> {
-        let wire = self.source.reader().await?;
+        let wire = self.source.reader_on(self.source_uuid).await?;
         let planner = Planner::new(wire, self.source.database.clone(), self.chunk_bytes, self.valve.clone(), pending);
         let planner = Arc::new(Mutex::new(planner));
         let began = Instant::now();
@@ -70,7 +72,9 @@ impl Round<'_> {
             let half = (slot::COPY.end - slot::COPY.start) / 2;
             let slot = slot::COPY.start + (self.number % 2) * half + worker as u32 % half;
             let (valve, method) = (self.valve.clone(), self.method);
-            let copier = Copier::connect(self.source, self.target, self.checkpoint, method, valve, slot).await?;
+            let copier =
+                Copier::connect(self.source, self.source_uuid, self.target, self.checkpoint, method, valve, slot)
+                    .await?;
             let (planner, long, progress) = (planner.clone(), long.clone(), self.progress.clone());
             let (valve, cancel) = (self.valve.clone(), self.cancel.clone());
             // While it may go on; asked between chunks.

@@ -29,7 +29,8 @@ impl Session {
         session
             .execute(&format!(
                 "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = '{mode}', sql_quote_show_create = 1, autocommit = 1, \
-                 max_execution_time = 0, sql_select_limit = DEFAULT, sql_safe_updates = 0, group_concat_max_len = 1048576"
+                 max_execution_time = 0, sql_select_limit = DEFAULT, sql_safe_updates = 0, group_concat_max_len = 1048576, \
+                 wait_timeout = 86400, net_read_timeout = 600, net_write_timeout = 600"
             ))
             .await?;
         Ok(session)

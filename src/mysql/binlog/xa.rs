@@ -60,6 +60,15 @@ impl HarmlessXa {
         self.0.contains(id)
     }
 
+    /// Remembers all that `other` does.
+    pub fn join(&mut self, other: &Self) {
+        for id in &other.0 {
+            if self.0.len() < MAX_REMEMBERED && !self.0.contains(id) {
+                self.0.insert(id.clone());
+            }
+        }
+    }
+
     /// Remembers a prepared transaction. One that is not remembered for lack of room will stop the stream at its commit.
     pub(super) fn add(&mut self, id: XaId) {
         if self.0.len() < MAX_REMEMBERED {
