@@ -10,7 +10,7 @@ use super::copy::SETTINGS;
 use super::engine::Engine;
 use super::flow::Flow;
 use super::results::{Results, say};
-use super::stage::{Stage, executed, run, same, value};
+use super::stage::{Stage, executed, run, same, settle, value};
 use super::sysbench::{self, Load, TABLE};
 
 /// Measures, and adds to `results`.
@@ -53,12 +53,14 @@ async fn replay(
     let goal = executed(source).await?;
     say(&format!("  {changed} changes written in {:.1?}", started.elapsed()));
 
+    settle(replica).await?;
     let started = Instant::now();
     run(replica, &["START REPLICA"]).await?;
     caught_up(replica, &goal).await?;
     let theirs = started.elapsed();
     run(replica, &["STOP REPLICA"]).await?;
 
+    settle(target).await?;
     let started = Instant::now();
     flow.resume().await?;
     flow.level().await?;

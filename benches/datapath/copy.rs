@@ -1,10 +1,10 @@
 //! The copy, against the raw ceiling and against `mysqldump | mysql`.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
+use std::{fmt, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use shardlift::local::{Mysqld, Servers};
@@ -13,13 +13,32 @@ use tokio::time::Instant;
 use super::engine::Engine;
 use super::flow::Flow;
 use super::results::{Results, median, say};
-use super::stage::{Stage, run, same, value, within};
+use super::stage::{Stage, run, same, settle, value, within};
 use super::{pipes, sysbench};
 
 /// Each contestant runs this often, in turns; the median counts.
 const TURNS: usize = 3;
 /// Room for the table in memory and for its redo: what is compared is not how a small server waits for its disk.
 pub const SETTINGS: [&str; 2] = ["--innodb-buffer-pool-size=1G", "--innodb-redo-log-capacity=2G"];
+
+const CONTESTANTS: [&str; 3] = ["shardlift", "raw pipes", "mysqldump | mysql"];
+
+/// One contestant's copy.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn {
+    /// From the command to its being in hand.
+    pub before: Duration,
+    /// Until all rows were there.
+    pub rows: Duration,
+    /// Until their key was.
+    pub keys: Duration,
+}
+
+impl fmt::Display for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2?} before, {:.2?} rows, {:.2?} keys", self.before, self.rows, self.keys)
+    }
+}
 
 /// Measures, and adds to `results`.
 pub async fn measure(servers: &Servers, rows: u64, results: &mut Results) -> Result<()> {
@@ -29,39 +48,43 @@ pub async fn measure(servers: &Servers, rows: u64, results: &mut Results) -> Res
     // Both read from a warm source.
     value(stage.source()?, &format!("CHECKSUM TABLE {}", sysbench::TABLE)).await?;
     let engine = Engine::start(&stage).await?;
-    let (mut raw, mut raw_keyed) = (Vec::new(), Vec::new());
-    let (mut ours, mut ours_keyed, mut ours_all) = (Vec::new(), Vec::new(), Vec::new());
-    let mut dumped = Vec::new();
-    for turn in 1..=TURNS {
-        let (copied, keyed) = pipes::copy(&stage, rows).await?;
-        raw.push(copied);
-        raw_keyed.push(keyed);
-        let (flow, stations) = Flow::copy(&stage, &["sbtest1"]).await?;
-        same((stage.source()?, sysbench::TABLE), (stage.target()?, "customer.sbtest1")).await?;
-        flow.cancel().await?;
-        ours.push(stations.copied - stations.began);
-        ours_keyed.push(stations.done - stations.began);
-        ours_all.push(stations.done - stations.asked);
-        dumped.push(dump(&stage, servers).await?);
-        say(&format!(
-            "  turn {turn}: raw {copied:.2?} + {:.2?}, shardlift {:.2?} asked, {:.2?} + {:.2?}, dump {:.2?}",
-            keyed - copied,
-            stations.began - stations.asked,
-            stations.copied - stations.began,
-            stations.done - stations.copied,
-            dumped.last().copied().unwrap_or_default(),
-        ));
+    let mut all: [Vec<Turn>; 3] = Default::default();
+    for turn in 0..TURNS {
+        // Each goes first once.
+        for place in 0..CONTESTANTS.len() {
+            let contestant = (turn + place) % CONTESTANTS.len();
+            settle(stage.target()?).await?;
+            let took = match contestant {
+                0 => shardlift(&stage).await?,
+                1 => pipes::copy(&stage, rows).await?,
+                _ => dump(&stage, servers).await?,
+            };
+            say(&format!("  turn {}, {}: {took}", turn + 1, CONTESTANTS[contestant]));
+            all[contestant].push(took);
+        }
     }
-    results.compare("copy: rows", rows, median(ours), ("raw pipes", median(raw)));
-    results.compare("copy: rows, index", rows, median(ours_keyed), ("raw pipes, ALTER", median(raw_keyed)));
-    results.compare("copy: command to end", rows, median(ours_all), ("mysqldump | mysql", median(dumped)));
+    let [ours, raw, dumped] = &all;
+    let time = |turns: &[Turn], part: fn(&Turn) -> Duration| median(turns.iter().map(part).collect());
+    let rows_of = |turns: &[Turn]| time(turns, |turn| turn.rows);
+    let keyed = |turns: &[Turn]| time(turns, |turn| turn.rows + turn.keys);
+    let whole = |turns: &[Turn]| time(turns, |turn| turn.before + turn.rows + turn.keys);
+    results.compare("copy: rows", rows, rows_of(ours), ("raw pipes", rows_of(raw)));
+    results.compare("copy: rows, index", rows, keyed(ours), ("raw pipes, ALTER", keyed(raw)));
+    results.compare("copy: command to end", rows, whole(ours), (CONTESTANTS[2], whole(dumped)));
     results.peak("copy: engine's memory", engine.peak()?, super::memory::CEILING);
     engine.kill().await?;
     stage.down().await
 }
 
-/// `mysqldump --single-transaction | mysql`.
-async fn dump(stage: &Stage, servers: &Servers) -> Result<Duration> {
+async fn shardlift(stage: &Stage) -> Result<Turn> {
+    let (flow, at) = Flow::copy(stage, &["sbtest1"]).await?;
+    same((stage.source()?, sysbench::TABLE), (stage.target()?, "customer.sbtest1")).await?;
+    flow.cancel().await?;
+    Ok(Turn { before: at.began - at.asked, rows: at.copied - at.began, keys: at.done - at.copied })
+}
+
+/// `mysqldump --single-transaction | mysql`; keys are part of the rows' time.
+async fn dump(stage: &Stage, servers: &Servers) -> Result<Turn> {
     let (source, target) = (stage.source()?, stage.target()?);
     run(target, &["CREATE DATABASE dumped"]).await?;
     let (from, to) = (login(stage, source, "source.cnf")?, login(stage, target, "target.cnf")?);
@@ -78,7 +101,7 @@ async fn dump(stage: &Stage, servers: &Servers) -> Result<Duration> {
     ensure!(dumped.success() && loaded.success(), "mysqldump ended with {dumped}, mysql with {loaded}");
     same((source, sysbench::TABLE), (target, "dumped.sbtest1")).await?;
     run(target, &["DROP DATABASE dumped"]).await?;
-    Ok(took)
+    Ok(Turn { before: Duration::ZERO, rows: took, keys: Duration::ZERO })
 }
 
 /// An option file, so that no password stands on a command line.

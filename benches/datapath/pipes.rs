@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::copy::Turn;
 use super::stage::{Stage, run, same, wire};
 use super::sysbench::{COLUMNS, KEY, TABLE, create_table, load_data};
 
@@ -22,8 +23,8 @@ const PIECE: usize = 256 << 10;
 /// A row of this table in a LOAD DATA file, about.
 const ROW_BYTES: u64 = 196;
 
-/// How long the rows took, and how long with the key added after them.
-pub async fn copy(stage: &Stage, rows: u64) -> Result<(Duration, Duration)> {
+/// Copies, and adds the key.
+pub async fn copy(stage: &Stage, rows: u64) -> Result<Turn> {
     let (source, target) = (stage.source()?, stage.target()?);
     run(target, &["CREATE DATABASE raw", &create_table(COPY)]).await?;
     let options = WorkflowOptions::default();
@@ -50,10 +51,10 @@ pub async fn copy(stage: &Stage, rows: u64) -> Result<(Duration, Duration)> {
     }
     let copied = started.elapsed();
     run(target, &[&format!("ALTER TABLE {COPY} {KEY}")]).await?;
-    let keyed = started.elapsed();
+    let keys = started.elapsed() - copied;
     same((source, TABLE), (target, COPY)).await?;
     run(target, &["DROP DATABASE raw"]).await?;
-    Ok((copied, keyed))
+    Ok(Turn { before: Duration::ZERO, rows: copied, keys })
 }
 
 async fn pipe(reader: &mut Wire, writer: &mut Wire, after: u64, upto: u64) -> Result<()> {

@@ -16,6 +16,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Longer than anything here takes.
 pub const PATIENCE: Duration = Duration::from_secs(1800);
+/// Some pages are written all the time.
+const CLEAN_PAGES: u64 = 500;
 
 /// Keyspace `commerce` on one server, `customer` on another.
 #[derive(Debug)]
@@ -105,6 +107,17 @@ pub async fn value(server: &Mysqld, sql: &str) -> Result<String> {
     let last = row.and_then(|row| row.unwrap().pop());
     let text = last.and_then(|value| mysql_async::from_value_opt::<String>(value).ok());
     text.with_context(|| format!("no answer to {sql}"))
+}
+
+/// Waits until `server` has written out what an earlier contestant left in its buffer pool.
+pub async fn settle(server: &Mysqld) -> Result<()> {
+    run(server, &["SET GLOBAL innodb_max_dirty_pages_pct = 0"]).await?;
+    until("dirty pages are written", Duration::from_millis(100), async || {
+        let dirty: u64 = value(server, "SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'").await?.parse()?;
+        Ok((dirty < CLEAN_PAGES).then_some(()))
+    })
+    .await?;
+    run(server, &["SET GLOBAL innodb_max_dirty_pages_pct = DEFAULT"]).await
 }
 
 /// Everything executed by `server` so far.

@@ -131,29 +131,36 @@ fn committed<T>(results: Vec<Result<T, shardlift::mysql::MysqlError>>) -> Result
 /// Transaction number `txn`. Updates keep to the first half of the rows, deletes go down from the last: each row is there.
 fn mixed(random: &mut StdRng, rows: u64, txn: u64) -> String {
     let [updates, deletes, inserts] = PER_TXN;
-    let mut sql = String::from("START TRANSACTION");
-    for id in distinct(random, updates, rows / 2) {
-        // Writing to a String does not fail.
-        let _ = write!(sql, ";UPDATE {TABLE} SET k = k + 1, c = '{}' WHERE id = {id}", digits(random, 10));
-    }
-    for nth in 0..deletes {
-        let _ = write!(sql, ";DELETE FROM {TABLE} WHERE id = {}", rows - (txn * deletes + nth));
-    }
-    let _ = write!(sql, ";INSERT INTO {TABLE} ({COLUMNS}) VALUES ");
-    for nth in 0..inserts {
-        let (id, k) = (rows + 1 + txn * inserts + nth, random.random_range(1..=rows));
-        let comma = if nth == 0 { "" } else { "," };
-        let _ = write!(sql, "{comma}({id},{k},'{}','{}')", digits(random, 10), digits(random, 5));
-    }
-    sql + ";COMMIT"
+    let changed = distinct(random, updates, rows / 2);
+    let last = rows - txn * deletes;
+    let gone: Vec<_> = (last - deletes + 1..=last).map(|id| id.to_string()).collect();
+    let first = rows + 1 + txn * inserts;
+    let new: Vec<_> = (first..first + inserts).map(|id| values(random, id)).collect();
+    format!(
+        "START TRANSACTION;{};DELETE FROM {TABLE} WHERE id IN ({});INSERT INTO {TABLE} ({COLUMNS}) VALUES {};COMMIT",
+        update(random, &changed),
+        gone.join(","),
+        new.join(","),
+    )
 }
 
 fn hot(random: &mut StdRng) -> String {
-    let mut sql = String::from("START TRANSACTION");
-    for id in distinct(random, ROWS_PER_TXN, HOT_ROWS) {
-        let _ = write!(sql, ";UPDATE {TABLE} SET k = k + 1, c = '{}' WHERE id = {id}", digits(random, 10));
-    }
-    sql + ";COMMIT"
+    let changed = distinct(random, ROWS_PER_TXN, HOT_ROWS);
+    format!("START TRANSACTION;{};COMMIT", update(random, &changed))
+}
+
+/// One statement that updates rows which are there, each to values of its own.
+fn update(random: &mut StdRng, ids: &[u64]) -> String {
+    let rows: Vec<_> = ids.iter().map(|id| values(random, *id)).collect();
+    format!(
+        "INSERT INTO {TABLE} ({COLUMNS}) VALUES {} AS new \
+         ON DUPLICATE KEY UPDATE k = sbtest1.k + 1, c = new.c",
+        rows.join(",")
+    )
+}
+
+fn values(random: &mut StdRng, id: u64) -> String {
+    format!("({id},{},'{}','{}')", random.random_range(1..1_000_000), digits(random, 10), digits(random, 5))
 }
 
 /// Different ids from 1 to `upto`, ascending, so that writers meet in one order.

@@ -110,3 +110,77 @@ async fn ddl_elsewhere_has_no_effect() {
     moved.state("Running").await;
     engine.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn executed_ddl_changes_what_is_known_of_the_table() {
+    let cluster = TestCluster::start().await;
+    let engine = cluster.shardlift().engine("one").await;
+    let moved = running(&cluster, "--on-ddl EXEC").await;
+    let source = cluster.source_db();
+    source
+        .exec(
+            "ALTER TABLE a ADD COLUMN w VARCHAR(9) DEFAULT 'd' FIRST, ADD UNIQUE KEY v (v);
+             INSERT INTO a VALUES ('x', 3, 3); UPDATE a SET w = 'y' WHERE id = 1;
+             ALTER TABLE a DROP COLUMN w, MODIFY v BIGINT; INSERT INTO a VALUES (4, 5000000000)",
+        )
+        .await;
+    assert_eq!(moved.equal(&["a"]).await, [4]);
+    // By its qualified name a statement could reach the source's own table, were both on one server.
+    source.exec("TRUNCATE TABLE commerce.a").await;
+    let seen = moved.state("Error").await;
+    assert!(seen["message"].as_str().unwrap().contains("TRUNCATE TABLE commerce.a"), "{seen}");
+    assert_eq!(cluster.target_db().value("SELECT COUNT(*) FROM a").await, "4");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_dropped_under_the_copy_is_met_as_ddl() {
+    let cluster = TestCluster::start().await;
+    let source = cluster.source_db();
+    source
+        .exec(
+            "SET cte_max_recursion_depth = 5000; CREATE TABLE a (id INT PRIMARY KEY, v INT, w INT);
+             INSERT INTO a WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 4000)
+             SELECT n, n, n FROM c",
+        )
+        .await;
+    let engine = cluster.shardlift().engine("one").await;
+    let slow = "--chunk-bytes 2000 --round-ms 300 --max-rows-per-second 400";
+    let moved = Move::start(&cluster, "a", slow).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    source.exec("ALTER TABLE a DROP COLUMN w").await;
+    let seen = moved.state("Error").await;
+    let message = seen["message"].as_str().unwrap();
+    assert!(message.contains("ALTER TABLE a DROP COLUMN w") && message.contains("--skip-ddl"), "{message}");
+    let gtid = message.split("at GTID ").nth(1).unwrap().split(' ').next().unwrap();
+    cluster.target_db().exec("ALTER TABLE a DROP COLUMN w").await;
+    moved.shardlift.must(&format!("workflow update {WHICH} --max-rows-per-second none")).await;
+    moved.shardlift.must(&format!("workflow resume {WHICH} --skip-ddl {gtid}")).await;
+    moved.state("Running").await;
+    assert_eq!(moved.equal(&["a"]).await, [4000]);
+    engine.stop().await;
+}
+
+/// With lower_case_table_names the binlog writes names as they are stored, not as they were given.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_named_in_another_case_is_followed_all_the_same() {
+    let cluster = TestCluster::with(|spec| spec.extra_args.push("--lower-case-table-names=1".into())).await;
+    let shardlift = cluster.shardlift();
+    cluster.source_db().exec(TABLES).await;
+    for (alias, keyspace, database) in [("zone1-100", "commerce", "COMMERCE"), ("zone1-200", "customer", "Customer")] {
+        let tablet = &shardlift.json(&format!("tablet show {alias}")).await;
+        let address = tablet["endpoint"]["address"].as_str().unwrap();
+        shardlift.must(&format!("tablet remove {alias} --allow-primary")).await;
+        shardlift
+            .must(&format!(
+                "tablet add {alias} --keyspace {keyspace} --shard 0 --type PRIMARY --mysql {address} \
+                 --database {database} --credential engine --ssl-mode DISABLED"
+            ))
+            .await;
+    }
+    let engine = shardlift.engine("one").await;
+    let moved = Move::start(&cluster, "a", "--wait running").await;
+    cluster.source_db().exec("INSERT INTO a VALUES (3, 3); UPDATE a SET v = 9 WHERE id = 1").await;
+    assert_eq!(moved.equal(&["a"]).await, [3]);
+    engine.stop().await;
+}

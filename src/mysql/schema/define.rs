@@ -24,6 +24,16 @@ pub enum Unfit {
         /// Its type.
         column_type: String,
     },
+    /// A computed value is kept that depends on the session's time zone: written again in UTC it would be another.
+    #[error(
+        "keeps generated column {column}, which is computed from TIMESTAMP {timestamp} in the time zone of whoever writes"
+    )]
+    ZonedGenerated {
+        /// The column.
+        column: String,
+        /// What it is computed from.
+        timestamp: String,
+    },
     /// Rows cannot be told apart.
     #[error("has neither a primary key nor a unique key over whole NOT NULL columns: {0}")]
     NoKey(String),
@@ -51,6 +61,7 @@ pub fn define(info: &TableInfo) -> Result<TableDef, Vec<Unfit>> {
             }
         }
     }
+    unfit.extend(zoned(info));
     let name = TableName::new(&info.name).map_err(|error| unfit.push(Unfit::Name(error.to_string()))).ok();
     let key = choose_key(info, &columns);
     if key.is_none() && unfit.iter().all(|reason| !matches!(reason, Unfit::Column { .. })) {
@@ -64,6 +75,20 @@ pub fn define(info: &TableInfo) -> Result<TableDef, Vec<Unfit>> {
         }
         _ => Err(unfit),
     }
+}
+
+/// Generated columns, stored or indexed, that name a TIMESTAMP column.
+fn zoned(info: &TableInfo) -> impl Iterator<Item = Unfit> {
+    let indexed =
+        |name: &str| info.keys.iter().flat_map(|key| &key.parts).any(|part| part.column.as_deref() == Some(name));
+    let kept = info.columns.iter().filter(move |column| column.generated && (column.stored || indexed(&column.name)));
+    kept.filter_map(|column| {
+        let named = |other: &&ColumnInfo| {
+            other.data_type == "timestamp" && column.expression.contains(&crate::mysql::quote::ident(&other.name))
+        };
+        let timestamp = info.columns.iter().find(named)?.name.clone();
+        Some(Unfit::ZonedGenerated { column: column.name.clone(), timestamp })
+    })
 }
 
 /// PRIMARY if it can be used, else the usable unique key that compares most cheaply.

@@ -58,6 +58,10 @@ pub struct ColumnInfo {
     pub nullable: bool,
     /// Whether it is computed from others, stored or not.
     pub generated: bool,
+    /// What it is computed from, if it is.
+    pub expression: String,
+    /// Whether its computed value is stored.
+    pub stored: bool,
     /// Whether it counts up by itself.
     pub auto_increment: bool,
 }

@@ -82,6 +82,8 @@ async fn read_columns(
             nullable: row.text(7).as_deref() == Some("YES"),
             // DEFAULT_GENERATED in EXTRA is a mere default expression.
             generated: row.text(8).is_some_and(|expression| !expression.is_empty()),
+            expression: row.text(8).unwrap_or_default(),
+            stored: extra.contains("STORED GENERATED"),
             auto_increment: extra.contains("auto_increment"),
         });
     }

@@ -57,6 +57,10 @@ fn cure(reason: &Unfit, database: &str, table: &str) -> (&'static str, String) {
         Unfit::Column { column, .. } => {
             ("column-type", format!("ALTER TABLE `{database}`.`{table}` MODIFY `{column}` to a type of MySQL's own"))
         }
+        Unfit::ZonedGenerated { column, .. } => (
+            "zoned-generated",
+            format!("make `{database}`.`{table}`.`{column}` VIRTUAL without an index, or compute it from a DATETIME"),
+        ),
         Unfit::NoKey(_) => (
             "missing-key",
             format!("ALTER TABLE `{database}`.`{table}` ADD PRIMARY KEY (…), or a UNIQUE KEY over NOT NULL columns"),

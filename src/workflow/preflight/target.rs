@@ -6,6 +6,9 @@ use crate::mysql::schema::{define, differences};
 
 use super::{Asked, Finding, Request};
 
+/// The least `max_allowed_packet` of a target, bytes: batches are sent in scripts of up to 4 MiB.
+const LEAST_PACKET: u64 = 16 << 20;
+
 /// Judges one source against one target.
 pub(super) fn judge(source: &Asked<'_>, target: &Asked<'_>, request: &Request, findings: &mut Vec<Finding>) {
     let subject = &target.server.name;
@@ -94,6 +97,13 @@ fn servers(source: &Asked<'_>, target: &Asked<'_>, findings: &mut Vec<Finding>) 
                 source.server.name
             ),
             format!("SET PERSIST max_allowed_packet = {theirs}"),
+        ));
+    } else if number(&ours) < LEAST_PACKET {
+        findings.push(Finding::refuse(
+            "small-packet",
+            subject,
+            format!("max_allowed_packet is {ours}: statements of several MiB are written here"),
+            format!("SET PERSIST max_allowed_packet = {LEAST_PACKET}, or more"),
         ));
     }
     if let (Some(from), Some(to)) = (source.facts.flavor, target.facts.flavor)

@@ -77,7 +77,7 @@ pub(super) const SETTINGS: [Case; 10] = [
 ];
 
 /// Refusals that tables and other objects provoke, one at a time.
-pub(super) const OBJECTS: [Case; 25] = [
+pub(super) const OBJECTS: [Case; 26] = [
     case(
         "replication-filter",
         Target,
@@ -114,6 +114,15 @@ pub(super) const OBJECTS: [Case; 25] = [
             Source,
             &["CREATE TABLE {s}.k (a INT UNIQUE, b TEXT NOT NULL, UNIQUE KEY (b(9)), c INT AS (a) STORED UNIQUE)"],
             &["DROP TABLE {s}.k"],
+        )
+    },
+    Case {
+        tables: &["z"],
+        ..case(
+            "zoned-generated",
+            Source,
+            &["CREATE TABLE {s}.z (id INT PRIMARY KEY, ts TIMESTAMP, d DATE AS (DATE(ts)) STORED)"],
+            &["DROP TABLE {s}.z"],
         )
     },
     case(
