@@ -18,7 +18,8 @@ use cases::{NUMBERS, OTHERS, STRINGS, TABLES, TEMPORALS};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn enum_of(members: usize) -> String {
+/// The members of an ENUM or SET, as SQL.
+pub fn enum_of(members: usize) -> String {
     let members: Vec<String> = (1..=members).map(|n| format!("'m{n}'")).collect();
     members.join(",")
 }
@@ -164,7 +165,8 @@ fn bits(value: &Option<Vec<u8>>) -> Option<u64> {
     value.as_ref().map(|text| std::str::from_utf8(text).unwrap().parse::<f64>().unwrap().to_bits())
 }
 
-async fn executed(session: &mut Session) -> GtidSet {
+/// What the server has executed.
+pub async fn executed(session: &mut Session) -> GtidSet {
     session.row("SELECT @@GLOBAL.gtid_executed").await.unwrap().and_then(|row| row.text(0)).unwrap().parse().unwrap()
 }
 
@@ -197,7 +199,7 @@ async fn select(
 }
 
 /// All changes after `from` up to what is executed now.
-async fn read(
+pub async fn read(
     login: &Login,
     database: &DatabaseName,
     tables: &HashMap<String, Arc<TableDef>>,

@@ -6,6 +6,7 @@ mod binlog_stream;
 mod binlog_values;
 mod crash;
 mod ddl;
+mod decoders;
 mod demo;
 mod etcd;
 mod foreign;
