@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use super::engine::Engine;
 use super::flow::Flow;
-use super::results::{Results, median, say};
+use super::results::{Results, best, say};
 use super::stage::{Stage, run, same, settle, value, within};
 use super::{pipes, sysbench};
 
-/// Each contestant runs this often, in turns; the median counts.
+/// Each contestant runs this often, in turns; its best counts.
 const TURNS: usize = 3;
 /// Room for the table in memory and for its redo: what is compared is not how a small server waits for its disk.
 pub const SETTINGS: [&str; 2] = ["--innodb-buffer-pool-size=1G", "--innodb-redo-log-capacity=2G"];
@@ -64,10 +64,9 @@ pub async fn measure(servers: &Servers, rows: u64, results: &mut Results) -> Res
         }
     }
     let [ours, raw, dumped] = &all;
-    let time = |turns: &[Turn], part: fn(&Turn) -> Duration| median(turns.iter().map(part).collect());
-    let rows_of = |turns: &[Turn]| time(turns, |turn| turn.rows);
-    let keyed = |turns: &[Turn]| time(turns, |turn| turn.rows + turn.keys);
-    let whole = |turns: &[Turn]| time(turns, |turn| turn.before + turn.rows + turn.keys);
+    let rows_of = |turns: &[Turn]| best(turns.iter().map(|turn| turn.rows));
+    let keyed = |turns: &[Turn]| best(turns.iter().map(|turn| turn.rows + turn.keys));
+    let whole = |turns: &[Turn]| best(turns.iter().map(|turn| turn.before + turn.rows + turn.keys));
     results.compare("copy: rows", rows, rows_of(ours), ("raw pipes", rows_of(raw)));
     results.compare("copy: rows, index", rows, keyed(ours), ("raw pipes, ALTER", keyed(raw)));
     results.compare("copy: command to end", rows, whole(ours), (CONTESTANTS[2], whole(dumped)));

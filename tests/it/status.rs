@@ -26,7 +26,7 @@ async fn lag(shardlift: &Shardlift) -> Duration {
 async fn lag_grows(shardlift: &Shardlift, why: &str) {
     let (began, mut last) = (Instant::now(), lag(shardlift).await);
     let first = last;
-    while began.elapsed() < Duration::from_secs(7) {
+    while began.elapsed() < Duration::from_secs(5) {
         sleep(Duration::from_millis(400)).await;
         let now = lag(shardlift).await;
         assert!(now >= last, "{why}: the lag fell from {last:?} to {now:?}");
@@ -103,7 +103,6 @@ async fn errors_end_in_state_error_with_their_cause_and_resume_cures() {
     for part in ["target customer/0 (zone1-0000000200)", "not today", "tried 8 times"] {
         assert!(message.contains(part), "{part:?} is not in: {message}");
     }
-    lag_grows(&shardlift, "in state Error").await;
     // It stays there, whatever engine comes, until somebody sees to it.
     engine.stop().await;
     let engine = shardlift.engine("two").await;

@@ -71,7 +71,7 @@ pub(super) fn cases() -> Vec<Case> {
                 b"1e20"
             ],
         ),
-        ("double(10,3)", "", vals![b"1234567.891", b"0.100"]),
+        ("double(10,3)", "", vals![b"1234567.891", b"0.1"]),
         ("double zerofill", "", vals![b"1.5"]),
         ("bit(1)", "", vals![b"\0", b"\x01"]),
         ("bit(12)", "", vals![b"\0\0", b"\x0f\xff", b"\x05\x27"]),
