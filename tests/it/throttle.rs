@@ -77,13 +77,13 @@ async fn a_rate_limits_the_copy_and_is_changed_live() {
     let moved = Move::start(&cluster, "big", "--max-rows-per-second 2000").await;
     let reason = throttled(&moved, "rows per second").await;
     assert!(reason.contains("2000"), "{reason}");
-    let measured = rate(&target, Duration::from_secs(6)).await;
+    let measured = rate(&target, Duration::from_secs(4)).await;
     assert!((1_200.0..2_600.0).contains(&measured), "{measured} rows/s at a limit of 2000");
     is_followed(&cluster, 1, Duration::from_secs(10)).await;
 
     moved.shardlift.must(&format!("workflow update {WHICH} --max-rows-per-second 500")).await;
     sleep(Duration::from_secs(2)).await;
-    let measured = rate(&target, Duration::from_secs(6)).await;
+    let measured = rate(&target, Duration::from_secs(4)).await;
     assert!((300.0..650.0).contains(&measured), "{measured} rows/s at a limit of 500");
 
     promptly("pausing", &moved, "workflow pause").await;

@@ -8,7 +8,7 @@ use super::{Db, TestCluster};
 
 const SYSTEM: &str = "('mysql', 'sys', 'information_schema', 'performance_schema')";
 /// Settings that move by themselves.
-const MOVING: [&str; 2] = ["gtid_executed", "gtid_purged"];
+const MOVING: [&str; 3] = ["gtid_executed", "gtid_owned", "gtid_purged"];
 
 /// What servers and topology hold but for rows: definitions, accounts, settings, lasting records.
 #[derive(Debug, Clone, PartialEq, Eq)]
