@@ -11,7 +11,9 @@
 //! | decisions about workflows | `workflow` |
 //! | the copying and following engine | `engine` |
 //! | one source row → the target rows it becomes | `mapping` |
+//! | session targets and routing rules | `sharding` |
 //! | servers and state | `mysql`, `topology`; `local` stands beside |
+//! | what is counted, and how it is shown | `metrics` |
 //! | nouns without I/O | `model` |
 #![forbid(unsafe_op_in_unsafe_fn)]
 #![warn(missing_debug_implementations)]
@@ -20,9 +22,12 @@ pub mod cli;
 pub mod daemon;
 pub mod demo;
 pub mod engine;
+pub mod gateway;
 pub mod local;
+pub mod metrics;
 pub mod model;
 pub mod mysql;
 pub mod progress;
+pub mod sharding;
 pub mod topology;
 pub mod workflow;

@@ -2,12 +2,16 @@
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
+use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, Outcome};
 use crate::daemon;
-use crate::engine::supervisor::Supervisor;
+use crate::daemon::http::{Health, HttpListen, HttpService};
+use crate::engine::supervisor::{LEASE, Supervisor};
+use crate::metrics::EngineMetrics;
 use crate::model::InstanceId;
+use crate::topology::Topology;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -16,6 +20,9 @@ pub(super) enum Verb {
         /// Its name, unique among engines [default: made of host and process id]
         #[arg(long)]
         id: Option<InstanceId>,
+        /// Where it serves /metrics and /healthz; port 0 is any free one, told here and by `engine list`
+        #[arg(long, value_name = "IP:PORT|none", default_value = "127.0.0.1:0")]
+        http_listen: HttpListen,
     },
     /// List the engines that are alive
     List,
@@ -25,18 +32,12 @@ impl Verb {
     pub(super) async fn run(self, context: &Context) -> Result<Outcome> {
         let topology = context.topology().await?;
         match self {
-            Self::Run { id } => {
+            Self::Run { id, http_listen } => {
                 let id = match id {
                     Some(id) => id,
                     None => daemon::instance_id().context("no name can be made for this engine; give one with --id")?,
                 };
-                let shutdown = CancellationToken::new();
-                let signals = daemon::cancel_on_signal(shutdown.clone())?;
-                eprintln!("engine {id} runs; Ctrl-C stops it");
-                let credentials = context.credentials();
-                Supervisor { topology, credentials, id, address: String::new(), shutdown }.run().await?;
-                signals.abort();
-                Ok(Outcome::Done)
+                run(context, topology, id, http_listen).await
             }
             Self::List => {
                 super::workflow::list_engines(context, &topology).await?;
@@ -44,4 +45,37 @@ impl Verb {
             }
         }
     }
+}
+
+async fn run(context: &Context, topology: Topology, id: InstanceId, http_listen: HttpListen) -> Result<Outcome> {
+    let (metrics, registry) = (EngineMetrics::default(), Registry::new());
+    metrics.register(&registry)?;
+    let http = HttpService::bind(http_listen).await?;
+    let shutdown = CancellationToken::new();
+    let signals = daemon::cancel_on_signal(shutdown.clone())?;
+    eprintln!("engine {id} runs; Ctrl-C stops it");
+    let mut address = String::new();
+    // Ends after the engine, so that its end can be watched.
+    let ended = CancellationToken::new();
+    let serving = http.map(|http| {
+        address = http.advertised();
+        eprintln!("metrics and health: http://{address}/metrics and /healthz");
+        let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
+        tokio::spawn(http.serve(registry, move || health(&metrics, &shutdown), ended.clone()))
+    });
+    let credentials = context.credentials();
+    let outcome = Supervisor { topology, credentials, id, address, metrics, shutdown }.run().await;
+    ended.cancel();
+    if let Some(serving) = serving {
+        serving.await?;
+    }
+    signals.abort();
+    outcome?;
+    Ok(Outcome::Done)
+}
+
+/// An engine without a topology does nothing for longer than its lease, and one that stops takes no more work.
+fn health(metrics: &EngineMetrics, shutdown: &CancellationToken) -> Health {
+    let stopping = shutdown.is_cancelled().then(|| "the engine is stopping".to_string());
+    metrics.topology().problem("the topology", LEASE).into_iter().chain(stopping).collect()
 }

@@ -9,10 +9,12 @@ mod cell;
 mod clock;
 mod demo;
 mod engine;
+mod gateway;
 mod keyspace;
 mod local;
 mod movetables;
 mod output;
+mod rules;
 mod shard;
 mod tablet;
 mod tablet_check;
@@ -71,6 +73,9 @@ enum Noun {
     /// MySQL servers, each with the schema it holds
     #[command(subcommand)]
     Tablet(tablet::Verb),
+    /// Which keyspace a table's traffic goes to, whatever the statement says
+    #[command(subcommand)]
+    Rules(rules::Verb),
     /// Move tables from one keyspace to another
     #[command(subcommand, name = "movetables", alias = "MoveTables")]
     MoveTables(movetables::Verb),
@@ -80,6 +85,9 @@ enum Noun {
     /// The process that carries workflows out
     #[command(subcommand)]
     Engine(engine::Verb),
+    /// The process that applications connect to
+    #[command(subcommand)]
+    Gateway(gateway::Verb),
     /// The topology itself
     #[command(subcommand)]
     Topo(topo::Verb),
@@ -146,9 +154,11 @@ pub async fn run(cli: Cli) -> Result<Outcome> {
         Noun::Keyspace(verb) => verb.run(&context).await,
         Noun::Shard(verb) => verb.run(&context).await,
         Noun::Tablet(verb) => verb.run(&context).await,
+        Noun::Rules(verb) => verb.run(&context).await,
         Noun::MoveTables(verb) => verb.run(&context).await,
         Noun::Workflow(verb) => verb.run(&context).await,
         Noun::Engine(verb) => verb.run(&context).await,
+        Noun::Gateway(verb) => verb.run(&context).await,
         Noun::Topo(verb) => verb.run(&context).await,
         Noun::Local(verb) => verb.run(&context).await,
         Noun::Demo(flags) => flags.run(&context).await,

@@ -13,6 +13,7 @@ use super::workflow::{Resume, Which, cancel, heard, pause, show};
 use super::{Context, Listed, Outcome};
 use crate::daemon;
 use crate::engine::supervisor::Supervisor;
+use crate::metrics::EngineMetrics;
 use crate::model::workflow::{OnDdl, StreamState, TabletType, Throttle};
 use crate::model::{KeyspaceName, TableName, WorkflowName};
 use crate::progress::{Bars, Sight, Watching, copied, summary};
@@ -220,8 +221,14 @@ async fn carry(context: &Context, topology: &Topology, which: &Which) -> Result<
     let shutdown = CancellationToken::new();
     let signals = daemon::cancel_on_signal(shutdown.clone())?;
     let (topology, credentials) = (topology.clone(), context.credentials());
-    let supervisor =
-        Supervisor { topology: topology.clone(), credentials, id, address: String::new(), shutdown: shutdown.clone() };
+    let supervisor = Supervisor {
+        topology: topology.clone(),
+        credentials,
+        id,
+        address: String::new(),
+        metrics: EngineMetrics::default(),
+        shutdown: shutdown.clone(),
+    };
     let engine = tokio::spawn(supervisor.run());
     let watching = Watching::new(&topology, &which.keyspace, &which.name);
     let mut bars = Bars::on_stderr();

@@ -286,14 +286,16 @@ struct EngineLine {
     engine: String,
     host: String,
     pid: u32,
+    http: String,
     started: u64,
 }
 
 impl Listed for EngineLine {
-    const COLUMNS: &'static [&'static str] = &["ENGINE", "HOST", "PID", "STARTED"];
+    const COLUMNS: &'static [&'static str] = &["ENGINE", "HOST", "PID", "HTTP", "STARTED"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.engine.clone(), self.host.clone(), self.pid.to_string(), clock(self.started)]
+        let http = if self.http.is_empty() { "-".into() } else { self.http.clone() };
+        vec![self.engine.clone(), self.host.clone(), self.pid.to_string(), http, clock(self.started)]
     }
 }
 
@@ -304,6 +306,7 @@ pub(super) async fn list_engines(context: &Context, topology: &Topology) -> Resu
         engine: path.name().to_string(),
         host: record.host,
         pid: record.pid,
+        http: record.address,
         started: record.started,
     };
     let lines: Vec<_> = found.records.into_iter().map(line).collect();

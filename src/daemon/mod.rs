@@ -1,4 +1,7 @@
-//! What long-lived processes share: their name, and an orderly end.
+//! What long-lived processes share: their name, their HTTP service, and an orderly end.
+
+pub mod gateway;
+pub mod http;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -8,9 +11,14 @@ use crate::model::InstanceId;
 
 /// A name for this process: host and process id.
 pub fn instance_id() -> Option<InstanceId> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "host".into());
-    let host: String = host.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+    let host: String = host_name().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
     InstanceId::new(format!("{host}-{}", std::process::id())).ok()
+}
+
+/// This host's name.
+fn host_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "host".into());
+    host.trim().into()
 }
 
 /// Cancels `token` at the first SIGTERM or SIGINT; a second one ends the process at once.

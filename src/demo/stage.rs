@@ -13,6 +13,7 @@ use super::writers::Writers;
 use super::{DemoError, Options};
 use crate::engine::supervisor::Supervisor;
 use crate::local::cluster::Cluster;
+use crate::metrics::EngineMetrics;
 use crate::mysql::Credentials;
 
 /// All steps of the demo: two before the cluster is up, the rest here.
@@ -31,6 +32,7 @@ pub(super) async fn play(
         credentials: Credentials::new(Some(cluster.credentials_file())),
         id: options.engine.clone(),
         address: String::new(),
+        metrics: EngineMetrics::default(),
         shutdown: shutdown.clone(),
     };
     let engine = tokio::spawn(supervisor.run());

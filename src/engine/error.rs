@@ -26,6 +26,20 @@ pub enum Class {
     Cancelled,
 }
 
+impl Class {
+    /// The word for it in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Retry => "retry",
+            Self::Fatal => "fatal",
+            Self::NotOwner => "not_owner",
+            Self::Again => "again",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// An error of the engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {

@@ -21,7 +21,7 @@ use crate::mysql::binlog::{BinlogOptions, BinlogReader, Ddl, Tables};
 use crate::mysql::{MysqlError, quote};
 
 use super::apply::batch::{Batch, LastTxn};
-use super::apply::tail::{Harmless, Step, Tail};
+use super::apply::tail::{Step, Tail};
 use super::apply::writer::Writer;
 use super::connect::slot;
 use super::ddl_text;
@@ -70,8 +70,6 @@ pub struct Follower<'a> {
     pub on_ddl: OnDdl,
     /// DDL that the operator has dealt with.
     pub skip_ddl: &'a [Gtid],
-    /// XA transactions that may pass.
-    pub harmless: &'a Harmless,
     /// Whether the source is known to be the one that was read before.
     pub met: &'a mut bool,
     /// Connections to apply on.
@@ -159,11 +157,10 @@ impl Follower<'_> {
         let options = BinlogOptions {
             heartbeat: HEARTBEAT,
             piece_bytes: PIECE_BYTES,
-            harmless_xa: self.harmless.known(),
             ..BinlogOptions::new(from, tables)
         };
         let reader = BinlogReader::open(side.binlog().await?, options).await?;
-        Ok(Tail::start(reader, self.harmless.clone()))
+        Ok(Tail::start(reader))
     }
 
     /// Nothing came: the target is level if the source has nothing that the position lacks.
@@ -182,10 +179,12 @@ impl Follower<'_> {
         batch.open.iter().for_each(|open| safe.add(open));
         self.source.wait_visible(&safe).await?;
         let (txns, changes, bytes) = (batch.txns, batch.changes, batch.size() as u64);
+        let (inserts, deletes) = (batch.inserts, batch.deletes);
         let committed = batch.last.as_ref().map(|last| last.committed_us);
         self.valve.charge(changes, bytes);
         let connections = self.valve.connections(self.workers);
         self.writer.apply(batch, connections).await?;
+        self.progress.counts().applied(inserts, changes.saturating_sub(inserts + deletes), deletes, bytes, txns);
         let position = self.writer.checkpoint.position.to_string();
         self.progress.update(|snapshot| {
             snapshot.txns += txns;
@@ -270,7 +269,9 @@ impl Follower<'_> {
 
     /// Warns before binlogs that are still needed may be purged.
     async fn look_at_retention(&mut self) -> Result<(), EngineError> {
-        let (Some(retention), Some(lag)) = (self.source.retention().await?, self.progress.snapshot().lag()) else {
+        let retention = self.source.retention().await?;
+        self.progress.update(|snapshot| snapshot.retention = retention);
+        let (Some(retention), Some(lag)) = (retention, self.progress.snapshot().lag()) else {
             return Ok(());
         };
         let thin = lag > retention / 2;

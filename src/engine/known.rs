@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::model::{Gtid, GtidSet, TableDef};
-use crate::mysql::binlog::{BinlogError, BinlogOptions, BinlogReader, SourceEvent, Tables};
+use crate::mysql::binlog::{BinlogOptions, BinlogReader, SourceEvent, Tables};
 
 use super::apply::batch::LastTxn;
 use super::connect::Side;
@@ -35,8 +35,6 @@ pub async fn check(source: &Side, position: &GtidSet, last: &LastTxn, same_serve
             Ok(SourceEvent::Txn(txn)) if of(&txn.gtid) => break (txn.committed_us, txn.length),
             Ok(SourceEvent::Ddl(ddl)) if of(&ddl.gtid) => break (ddl.committed_us, ddl.length),
             Ok(_) => {}
-            // The end of an XA transaction, which carries nothing to compare; it is there.
-            Err(BinlogError::Xa { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
     };

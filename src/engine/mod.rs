@@ -14,6 +14,7 @@ mod fields;
 pub mod follow;
 mod indexes;
 mod known;
+mod memory;
 pub mod places;
 mod prepare;
 pub mod progress;

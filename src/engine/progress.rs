@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::metrics::WorkflowCounts;
 use crate::model::TableName;
 use crate::model::workflow::StreamState;
 
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub as_of_us: Option<u64>,
     /// The source's clock less ours, microseconds.
     pub clock_offset_us: i64,
+    /// How long the source keeps its binlogs; `None` while unknown, or for ever.
+    pub retention: Option<Duration>,
     /// A warning that should be read before it bites, e.g. binlogs about to be purged.
     pub warning: Option<String>,
 }
@@ -62,11 +65,14 @@ impl Snapshot {
 
 /// The shared place.
 #[derive(Debug, Clone)]
-pub struct Progress(Arc<Mutex<Snapshot>>);
+pub struct Progress {
+    now: Arc<Mutex<Snapshot>>,
+    counts: Arc<WorkflowCounts>,
+}
 
 impl Default for Progress {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Snapshot {
+        let now = Snapshot {
             state: StreamState::Init,
             message: String::new(),
             tables: BTreeMap::new(),
@@ -75,8 +81,10 @@ impl Default for Progress {
             changes: 0,
             as_of_us: None,
             clock_offset_us: 0,
+            retention: None,
             warning: None,
-        })))
+        };
+        Self { now: Arc::new(Mutex::new(now)), counts: Arc::default() }
     }
 }
 
@@ -91,7 +99,17 @@ impl Progress {
         self.lock().clone()
     }
 
+    /// Looks at it in place.
+    pub fn look<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
+        look(&self.lock())
+    }
+
+    /// What is counted of the same things since this engine took over.
+    pub fn counts(&self) -> &Arc<WorkflowCounts> {
+        &self.counts
+    }
+
     fn lock(&self) -> MutexGuard<'_, Snapshot> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::metrics::{EngineMetrics, Registered, WorkflowGauges};
 use crate::model::workflow::{Desired, StreamState, TabletType};
 use crate::model::{InstanceId, ShardName};
 use crate::mysql::Credentials;
@@ -23,7 +24,7 @@ use super::cleanup;
 use super::connect::Side;
 use super::error::{Class, EngineError};
 use super::places;
-use super::progress::Progress;
+use super::progress::{Progress, Snapshot};
 use super::replica_lag;
 use super::report::{Reporter, note, now};
 use super::sidecar::StreamKey;
@@ -56,6 +57,7 @@ pub struct Runner {
     limits: watch::Sender<Limits>,
     valve: Valve,
     shutdown: CancellationToken,
+    _shown: Option<Registered>,
 }
 
 /// What ended a stream's run.
@@ -77,11 +79,13 @@ impl Runner {
         path: Path,
         engine: InstanceId,
         shutdown: CancellationToken,
+        metrics: &EngineMetrics,
     ) -> Self {
         let (limits, receiver) = watch::channel(Limits::default());
         let (reporter, progress, valve) = (Reporter::new(engine), Progress::default(), Valve::new(receiver));
         let reported = Instant::now();
-        Self { topology, credentials, guard, path, reporter, reported, progress, limits, valve, shutdown }
+        let _shown = show(metrics, &path, &progress, &valve);
+        Self { topology, credentials, guard, path, reporter, reported, progress, limits, valve, shutdown, _shown }
     }
 
     /// Carries the workflow until it is gone, the engine stops, or it is ours no longer.
@@ -125,6 +129,7 @@ impl Runner {
             return Ok(());
         }
         let message = error.to_string();
+        self.progress.counts().failed(error.class().as_str());
         tracing::warn!(workflow = %self.path, %error, "stream ended");
         let snapshot = self.progress.snapshot();
         let rows: u64 = snapshot.tables.values().map(|table| table.rows).sum();
@@ -184,6 +189,7 @@ impl Runner {
             cancel.clone(),
         )));
         let lease = self.guard.lease().clone();
+        let _running = self.progress.counts().running();
         let run = Stream::run(spec, lease, self.valve.clone(), self.progress.clone(), cancel.clone());
         let mut task = AbortOnDropHandle::new(tokio::spawn(run));
         let ended = self.attend(record, &mut task).await;
@@ -311,6 +317,7 @@ impl Runner {
             cleanup::undo(&target, &key, &record.created_tables).await
         };
         if let Err(error) = undone.await {
+            self.progress.counts().failed(error.class().as_str());
             let message = format!("cancelling: {error}; trying again");
             self.log(&message).await?;
             self.progress.update(|snapshot| snapshot.message = message);
@@ -324,6 +331,29 @@ impl Runner {
         txn = self.topology.delete(txn, &paths::log(&keyspace, &name));
         self.topology.txn_as_owner(&self.guard, txn).await?;
         Ok(())
+    }
+}
+
+/// Shows the workflow in `metrics`.
+fn show(metrics: &EngineMetrics, path: &Path, progress: &Progress, valve: &Valve) -> Option<Registered> {
+    let (keyspace, name) = paths::workflow_names(path)?;
+    let (counts, progress, valve) = (progress.counts().clone(), progress.clone(), valve.clone());
+    let look = move || {
+        let throttled = valve.held();
+        progress.look(|snapshot| gauges(snapshot, throttled))
+    };
+    Some(metrics.workflow(keyspace.as_str(), name.as_str(), counts, look))
+}
+
+fn gauges(snapshot: &Snapshot, throttled: Vec<(&'static str, Duration)>) -> WorkflowGauges {
+    let lag = snapshot.lag();
+    WorkflowGauges {
+        state: snapshot.state.as_str(),
+        lag,
+        copy_rows: snapshot.tables.values().map(|table| table.rows).sum(),
+        copy_expected_rows: snapshot.tables.values().map(|table| table.rows_expected).sum(),
+        purge_margin_seconds: snapshot.retention.zip(lag).map(|(kept, lag)| kept.as_secs_f64() - lag.as_secs_f64()),
+        throttled,
     }
 }
 

@@ -132,7 +132,9 @@ impl Source {
         Ok(state.purged.contains(gtid))
     }
 
-    /// Refuses while prepared XA transactions hide rows: they are in `gtid_executed` and yet invisible.
+    /// Refuses while prepared XA transactions hide rows: they are in `gtid_executed` and yet invisible. To be asked after the
+    /// stream's first position was read and before its first chunk is: one that is prepared later is met in the binlog,
+    /// where it stops the stream if it touches a moved table.
     pub async fn check_xa(&mut self) -> Result<(), EngineError> {
         let prepared = admin::xa_recover(&mut self.session).await.map_err(EngineError::at(&self.side.label))?;
         match prepared.first() {

@@ -21,7 +21,6 @@ use crate::model::{Gtid, TableDef, TableName};
 use crate::mysql::schema::{SourceTable, read_source_tables};
 use crate::topology::{Lease, TopologyError};
 
-use super::apply::tail::Harmless;
 use super::apply::writer::Writer;
 use super::checkpoint::Checkpoint;
 use super::connect::{Side, slot};
@@ -68,7 +67,6 @@ pub struct Stream {
     writer: Writer,
     tables: HashMap<TableName, SourceTable>,
     method: Method,
-    harmless: Harmless,
     /// Whether this run has made sure that the source is the one that was read before.
     met: bool,
     rounds: u32,
@@ -130,8 +128,7 @@ impl Stream {
         let mut writer = Writer::new(spec.target.clone(), checkpoint);
         let noted = marks::load(writer.connection().await?, id).await?;
         if !noted.tables.values().any(marks::TableProgress::started) {
-            // The first P, before the schema is read: DDL in between is then met. Nothing may be prepared and invisible.
-            source.check_xa().await?;
+            // The first P, before the schema is read: DDL in between is then met.
             let position = source.gtid_executed().await?;
             let now = source.clock_us().await?;
             writer.begin_at(position, &source.uuid).await?;
@@ -162,7 +159,6 @@ impl Stream {
             writer,
             tables,
             method,
-            harmless: Harmless::default(),
             met: false,
             rounds: 0,
         })
@@ -208,7 +204,9 @@ impl Stream {
 
     async fn round(&mut self, found: &marks::Progress, copying: &[TableName]) -> Result<(), EngineError> {
         self.source.check_history(&self.writer.checkpoint).await?;
-        self.source.check_xa().await?;
+        if !found.tables.values().any(marks::TableProgress::started) {
+            self.source.check_xa().await?;
+        }
         self.source.wait_visible(&self.writer.checkpoint.position).await?;
         let mut pending = Vec::with_capacity(copying.len());
         for name in copying {
@@ -291,7 +289,6 @@ impl Stream {
             moved: &self.spec.tables,
             on_ddl: self.spec.options.on_ddl,
             skip_ddl: &self.spec.skip_ddl,
-            harmless: &self.harmless,
             met: &mut self.met,
             workers: self.spec.options.workers,
             valve: &self.valve,

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::EngineMetrics;
 use crate::model::InstanceId;
 use crate::mysql::Credentials;
 use crate::topology::records::{EnginePresence, Owner, Workflow};
@@ -20,7 +21,7 @@ use super::report::now;
 use super::runner::Runner;
 
 /// Time to live of an engine's lease (design P1).
-const LEASE: Duration = Duration::from_secs(3);
+pub const LEASE: Duration = Duration::from_secs(3);
 /// How often workflows are looked for.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long the workflows may take to rest at the end.
@@ -37,6 +38,8 @@ pub struct Supervisor {
     pub id: InstanceId,
     /// Where its HTTP service listens; empty for none.
     pub address: String,
+    /// Is told how it goes.
+    pub metrics: EngineMetrics,
     /// Ends it.
     pub shutdown: CancellationToken,
 }
@@ -48,6 +51,9 @@ impl Supervisor {
             match self.reign().await {
                 Ok(()) => {}
                 Err(error) => {
+                    if let EngineError::Topology(error) = &error {
+                        self.metrics.topology().failed(error);
+                    }
                     tracing::warn!(engine = %self.id, %error, "begins again");
                     let _ = timeout(LOOK, self.shutdown.cancelled()).await;
                 }
@@ -63,11 +69,16 @@ impl Supervisor {
         let presence = EnginePresence { address: self.address.clone(), started: now(), pid: std::process::id(), host };
         let txn = self.topology.put_leased(Txn::new(), &paths::engine(&self.id), &presence, &lease)?;
         self.topology.txn(txn).await?;
+        self.metrics.lease_taken();
         let mut running: HashMap<Path, JoinHandle<()>> = HashMap::new();
         let outcome = loop {
             running.retain(|_, task| !task.is_finished());
-            if let Err(error) = self.claim(&lease, &mut running).await {
-                tracing::warn!(%error, "workflows cannot be listed");
+            match self.claim(&lease, &mut running).await {
+                Ok(()) => self.metrics.topology().made(),
+                Err(error) => {
+                    self.metrics.topology().failed(&error);
+                    tracing::warn!(%error, "workflows cannot be listed");
+                }
             }
             tokio::select! {
                 () = self.shutdown.cancelled() => break Ok(()),
@@ -75,6 +86,7 @@ impl Supervisor {
                 () = tokio::time::sleep(LOOK) => {}
             }
         };
+        self.metrics.lease_ended(outcome.is_err());
         for (path, mut task) in running {
             if timeout(JOIN, &mut task).await.is_err() {
                 tracing::warn!(workflow = %path, "did not come to rest in time and is dropped");
@@ -96,8 +108,8 @@ impl Supervisor {
             if let Some(guard) = self.topology.claim_owner(lease, &paths::owner(&keyspace, &name), &owner).await? {
                 tracing::info!(engine = %self.id, workflow = %path, "claimed");
                 let (topology, credentials) = (self.topology.clone(), self.credentials.clone());
-                let runner =
-                    Runner::new(topology, credentials, guard, path.clone(), self.id.clone(), self.shutdown.clone());
+                let (id, shutdown) = (self.id.clone(), self.shutdown.clone());
+                let runner = Runner::new(topology, credentials, guard, path.clone(), id, shutdown, &self.metrics);
                 let label = path.clone();
                 let task = tokio::spawn(async move {
                     if let Err(error) = runner.run().await {

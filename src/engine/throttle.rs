@@ -28,6 +28,19 @@ const MOST_OWED: Duration = Duration::from_secs(30);
 /// Copying counts as throttled for this long after it last had to wait.
 const REMEMBERED: Duration = Duration::from_secs(2);
 
+/// What holds copying back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Rows,
+    Bytes,
+    ReplicaLag,
+}
+
+impl Cause {
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Rows, "rows"), (Self::Bytes, "bytes"), (Self::ReplicaLag, "replica_lag")];
+}
+
 /// The limits as they stand, and whatever else holds copying back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -50,6 +63,10 @@ struct State {
     bytes: Account,
     settled: Instant,
     waited: Option<(Instant, String)>,
+    /// When it was last found closed, and not open since.
+    closed: Option<(Instant, Cause)>,
+    /// How long it was closed to somebody in all, by cause.
+    held: [Duration; Cause::ALL.len()],
 }
 
 /// What was used beyond what the rate has allowed so far; negative: what it allowed and was not used.
@@ -70,8 +87,9 @@ impl Account {
 impl Valve {
     /// A valve obeying `limits` as they change.
     pub fn new(limits: watch::Receiver<Limits>) -> Self {
-        let (rows, bytes) = Default::default();
-        Self { limits, state: Arc::new(Mutex::new(State { rows, bytes, settled: Instant::now(), waited: None })) }
+        let (rows, bytes, held) = Default::default();
+        let state = State { rows, bytes, settled: Instant::now(), waited: None, closed: None, held };
+        Self { limits, state: Arc::new(Mutex::new(state)) }
     }
 
     /// Connections that may be used, of `wanted`.
@@ -102,14 +120,24 @@ impl Valve {
         let mut state = self.settled(&limits.throttle);
         let limit =
             |rate: Option<u64>, what: &str| format!("limited to {} {what} per second", rate.unwrap_or_default());
-        let reason = match limits.hold {
-            Some(hold) => hold,
-            None if state.rows.0 > 0.0 => limit(limits.throttle.rows_per_second, "rows"),
-            None if state.bytes.0 > 0.0 => limit(limits.throttle.bytes_per_second, "bytes"),
-            None => return None,
+        let (cause, reason) = match limits.hold {
+            Some(hold) => (Cause::ReplicaLag, hold),
+            None if state.rows.0 > 0.0 => (Cause::Rows, limit(limits.throttle.rows_per_second, "rows")),
+            None if state.bytes.0 > 0.0 => (Cause::Bytes, limit(limits.throttle.bytes_per_second, "bytes")),
+            None => {
+                state.hold(None);
+                return None;
+            }
         };
+        state.hold(Some(cause));
         state.waited = Some((Instant::now(), reason.clone()));
         Some(reason)
+    }
+
+    /// How long copying was held back in all, by cause; however many waited at a time.
+    pub fn held(&self) -> Vec<(&'static str, Duration)> {
+        let state = self.state();
+        Cause::ALL.map(|(cause, word)| (word, state.held[cause as usize])).into()
     }
 
     /// Waits until a chunk may be begun. Cancel by dropping.
@@ -151,6 +179,17 @@ impl Valve {
     }
 }
 
+impl State {
+    /// Notes what it was found closed by, or that it was found open. Time counts as held if somebody looked at both ends.
+    fn hold(&mut self, cause: Option<Cause>) {
+        let now = Instant::now();
+        if let Some((at, cause)) = self.closed.take().filter(|(at, _)| now - *at < REMEMBERED) {
+            self.held[cause as usize] += now - at;
+        }
+        self.closed = cause.map(|cause| (now, cause));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +218,9 @@ mod tests {
         valve.opened().await;
         let took = start.elapsed().as_secs_f64();
         assert!((4.5..5.5).contains(&took), "500 rows at 100 a second took {took} s");
+        let held: Vec<_> = valve.held().into_iter().map(|(word, time)| (word, time.as_secs_f64())).collect();
+        assert!(held[0].0 == "rows" && held[0].1 > took - 0.5 && held[0].1 <= took, "held of {took} s: {held:?}");
+        assert!(held[1..].iter().all(|(_, time)| *time == 0.0), "{held:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ pub mod change;
 pub mod keyrange;
 pub mod names;
 pub mod position;
+pub mod routing;
 pub mod row;
 pub mod table;
 pub mod workflow;

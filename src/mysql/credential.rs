@@ -83,16 +83,22 @@ fn variable(name: &str) -> String {
     format!("SHARDLIFT_CREDENTIAL_{}", capitals.collect::<String>())
 }
 
-fn read(path: &Path) -> Result<HashMap<String, Entry>, MysqlError> {
-    let failed = |reason: String| MysqlError::CredentialFile { path: path.to_owned(), reason };
-    let mut file = File::open(path).map_err(|error| failed(error.to_string()))?;
-    let mode = file.metadata().map_err(|error| failed(error.to_string()))?.mode();
+/// The text of a file that holds secrets; refused while others than its owner may read it. The error never quotes it.
+pub fn private_text(path: &Path) -> Result<String, String> {
+    let mut file = File::open(path).map_err(|error| error.to_string())?;
+    let mode = file.metadata().map_err(|error| error.to_string())?.mode();
     if mode & 0o077 != 0 {
         let mode = mode & 0o777;
-        return Err(failed(format!("mode {mode:03o} lets other users at the passwords; run chmod 600 on it")));
+        return Err(format!("mode {mode:03o} lets other users at the passwords; run chmod 600 on it"));
     }
     let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
+    file.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+fn read(path: &Path) -> Result<HashMap<String, Entry>, MysqlError> {
+    let failed = |reason: String| MysqlError::CredentialFile { path: path.to_owned(), reason };
+    let text = private_text(path).map_err(failed)?;
     serde_json::from_str(&text).map_err(|error| {
         // serde_json's own message may quote a value.
         let at = format!("line {}, column {}", error.line(), error.column());

@@ -60,7 +60,8 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, MysqlError> {
     Ok(store)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, MysqlError> {
+/// The certificates of a PEM file, of which there must be one.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, MysqlError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let found = found.map_err(|error| unreadable(path, &error))?;
     if found.is_empty() {
@@ -69,7 +70,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, MysqlError>
     Ok(found)
 }
 
-fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> MysqlError {
+/// What is wrong with a file that TLS needs.
+pub(crate) fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> MysqlError {
     MysqlError::TlsOptions { reason: format!("{}: {why}", path.display()) }
 }
 

@@ -3,12 +3,19 @@
 //! Invariant: nothing named by another record is missing, and no MySQL schema is two tablets. Each change is planned from
 //! what was read and committed on the condition that it still holds, else planned anew.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::error::TopologyError;
 use super::records::{CellRecord, Keyspace, Shard, Tablet};
 use super::store::{Compare, Txn, TxnOutcome};
 use super::{Path, Records, TRIES, Topology, Versioned, back_off, paths};
 use crate::model::workflow::TabletType;
 use crate::model::{Cell, KeyspaceName, ShardName, TabletAlias};
+
+/// Seconds since the Unix epoch.
+fn now() -> Option<u64> {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
 
 fn refuse<T>(why: String) -> Result<T, TopologyError> {
     Err(TopologyError::Refused(why))
@@ -108,7 +115,12 @@ impl Topology {
         let plan = || async {
             self.need::<Keyspace>(&paths::keyspace(keyspace)).await?;
             let shards: Records<Shard> = self.list(&paths::shards(keyspace)).await?;
-            let mut shard = Shard { primary: None, term: 0, serving: TabletType::ALL.iter().copied().collect() };
+            let mut shard = Shard {
+                primary: None,
+                term: 0,
+                primary_since: None,
+                serving: TabletType::ALL.iter().copied().collect(),
+            };
             for (other, _) in &shards.records {
                 if *other == path {
                     return Err(TopologyError::Exists { what: format!("shard {keyspace}/{name}") });
@@ -188,6 +200,7 @@ impl Topology {
                 }
             }
             shard.record.term += 1;
+            shard.record.primary_since = now();
             new.record.tablet_type = TabletType::Primary;
             txn = self.put(self.unchanged(txn, &new_path, new.revision), &new_path, &new.record)?;
             self.put(self.unchanged(txn, &path, shard.revision), &path, &shard.record)
@@ -227,6 +240,7 @@ impl Topology {
                 }
                 shard.record.primary = Some(alias.clone());
                 shard.record.term += 1;
+                shard.record.primary_since = now();
                 txn = self.put(txn, &shard_path, &shard.record)?;
             }
             self.put(txn, &path, tablet)
@@ -252,6 +266,7 @@ impl Topology {
                         ));
                     }
                     shard.record.primary = None;
+                    shard.record.primary_since = None;
                     shard.record.term += 1;
                     txn = self.put(txn, &shard_path, &shard.record)?;
                 }

@@ -12,6 +12,7 @@ use super::records::{CellRecord, Keyspace, Record, RecordError, Shard, Tablet};
 use super::store::{Compare, Entry, Txn, TxnOutcome};
 use super::{Path, Topology, paths, record_error};
 use crate::model::TabletAlias;
+use crate::model::routing::{RuleSet, TableMove};
 
 const FORMAT: &str = "shardlift-topology";
 const VERSION: u32 = 1;
@@ -72,6 +73,8 @@ fn check_record(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
         ["keyspaces", _] => Keyspace::decode(bytes).map(drop),
         ["shards", ..] => Shard::decode(bytes).map(drop),
         ["tablets", _] => Tablet::decode(bytes).map(drop),
+        ["rules", _] if *path == paths::operator_rules() => RuleSet::decode(bytes).map(drop),
+        ["rules", _] => TableMove::decode(bytes).map(drop),
         // Read by modules above this one.
         _ => match serde_json::from_slice(bytes) {
             Ok(Value::Object(_)) => Ok(()),

@@ -61,6 +61,24 @@ async fn an_engine_killed_in_a_loop_loses_nothing() {
     engine.stop().await;
 }
 
+/// A stretch of rows far longer than the table's average makes chunks that are cut short, in a composite, collated key.
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_of_long_rows_are_cut_short() {
+    let cluster = TestCluster::start().await;
+    let source = cluster.source_db();
+    source.exec("CREATE TABLE a (k VARCHAR(20), n INT, v MEDIUMBLOB, PRIMARY KEY (k, n))").await;
+    source.exec("SET cte_max_recursion_depth = 20000; INSERT INTO a WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 20000) \
+        SELECT ELT(1 + n % 3, 'a', 'B', 'c'), n, IF(n BETWEEN 9000 AND 9060, REPEAT('x', 60000), 'x') FROM s").await;
+    source.exec("ANALYZE TABLE a").await;
+    let engine = cluster.shardlift().engine("one").await;
+    let moved = Move::start(&cluster, "a", SMALL).await;
+    moved.state("Running").await;
+    assert_eq!(moved.equal(&["a"]).await, [20_000]);
+    let log = engine.log();
+    assert!(log.matches("chunk cut short").count() > 3, "{log}");
+    engine.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_restart_are_waited_for() {
     let cluster = TestCluster::start().await;

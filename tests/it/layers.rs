@@ -7,15 +7,30 @@ use std::path::{Path, PathBuf};
 /// Each module and what it may use besides itself, `model` and the leaf files. An edge not listed is an error.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("metrics", &[]),
+    ("sharding", &["model"]),
     ("mysql", &["model"]),
     ("topology", &["model", "mysql"]),
-    ("engine", &["model", "mysql", "topology"]),
+    ("engine", &["model", "mysql", "topology", "metrics"]),
+    ("gateway", &["model", "mysql", "topology", "sharding", "metrics"]),
     ("local", &["model", "mysql", "topology"]),
     ("workflow", &["model", "mysql", "topology", "engine"]),
     ("progress", &["model", "topology", "workflow"]),
-    ("daemon", &["model", "mysql", "topology", "engine", "workflow"]),
-    ("demo", &["model", "mysql", "topology", "engine", "workflow", "local", "daemon", "progress"]),
-    ("cli", &["model", "mysql", "topology", "engine", "workflow", "local", "daemon", "demo", "progress"]),
+    ("daemon", &["model", "mysql", "topology", "metrics", "sharding", "engine", "gateway", "workflow"]),
+    (
+        "demo",
+        &[
+            "model", "mysql", "topology", "metrics", "sharding", "engine", "gateway", "workflow", "local", "daemon",
+            "progress",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "model", "mysql", "topology", "metrics", "sharding", "engine", "gateway", "workflow", "local", "daemon",
+            "demo", "progress",
+        ],
+    ),
 ];
 /// No source file may be longer.
 const LONGEST: usize = 400;

@@ -34,11 +34,21 @@ async fn prepared_xa_is_waited_for_before_the_copy_and_stops_the_stream_after_it
     moved.shardlift.run(&format!("workflow resume {WHICH}")).await;
     moved.state("Running").await;
     assert_eq!(moved.equal(&["a"]).await, [4]);
+    // XA elsewhere passes, also when the engine that met its prepare is not the one that meets its end.
+    source.exec("CREATE TABLE other (id INT PRIMARY KEY)").await;
+    source.exec("XA START 'x2'; INSERT INTO other VALUES (1); XA END 'x2'; XA PREPARE 'x2'").await;
+    source.exec("INSERT INTO a VALUES (5, 5)").await;
+    moved.level().await;
+    engine.stop().await;
+    let engine = shardlift.engine("two").await;
+    source.exec("XA COMMIT 'x2'; INSERT INTO a VALUES (6, 6)").await;
+    moved.level().await;
+    assert_eq!(moved.equal(&["a"]).await, [6]);
     // Once it runs, XA on a moved table stops it by name, before its position moves.
     source.exec("XA START 'x3'; DELETE FROM a WHERE id = 1; XA END 'x3'; XA PREPARE 'x3'; XA ROLLBACK 'x3'").await;
     let seen = moved.state("Error").await;
     assert!(seen["message"].as_str().unwrap().contains("XA"), "{seen}");
-    assert_eq!(target.value("SELECT COUNT(*) FROM a").await, "4");
+    assert_eq!(target.value("SELECT COUNT(*) FROM a").await, "6");
     engine.stop().await;
 }
 

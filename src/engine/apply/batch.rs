@@ -64,6 +64,10 @@ pub struct Batch {
     pub open: Option<Gtid>,
     /// How many row changes were folded.
     pub changes: u64,
+    /// How many of them made a row.
+    pub inserts: u64,
+    /// How many of them removed one.
+    pub deletes: u64,
     /// How many transactions ended inside.
     pub txns: u64,
     /// Held until the batch is applied or dropped.
@@ -89,6 +93,8 @@ impl Batch {
 
     fn fold(&mut self, change: RowChange) {
         self.changes += 1;
+        self.inserts += u64::from(change.before.is_none());
+        self.deletes += u64::from(change.after.is_none());
         let table = change.table;
         let entry = match self.tables.get_mut(&table.name) {
             Some(entry) => entry,
@@ -192,7 +198,7 @@ mod tests {
         got.sort();
         let want = [("0", None), ("1", Some("new")), ("2", None), ("3", Some("a")), ("8", Some("q")), ("9", Some("p"))];
         assert_eq!(got, want.map(|(key, v)| (key.to_string(), v.map(str::to_string))));
-        assert_eq!((batch.txns, batch.changes), (3, 6));
+        assert_eq!((batch.txns, batch.changes, batch.inserts, batch.deletes), (3, 6, 1, 0));
     }
 
     #[test]

@@ -5,20 +5,23 @@
 //! up to [`BATCH_BYTES`] and a piece of a transaction; a batch with a longer row is applied before anything more is read.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::mysql::binlog::{BinlogReader, HarmlessXa, SourceEvent};
+use crate::mysql::binlog::{BinlogReader, SourceEvent};
 
 use super::batch::Batch;
 use crate::engine::error::EngineError;
+use crate::engine::memory;
 
 /// A batch is handed on when its rows take this many bytes.
 pub const BATCH_BYTES: usize = 8 << 20;
+/// After rows of this many bytes were handed on, what they took is given back to the system.
+const GIVE_BACK: usize = 4 * BATCH_BYTES;
 /// A batch of this many bytes holds a very long row.
 const LARGE_BYTES: usize = 2 * BATCH_BYTES;
 /// Or when it holds this many transactions.
@@ -37,23 +40,6 @@ pub enum Step {
     Quiet,
 }
 
-/// Prepared XA transactions that were read and touch no moved table, handed from reader to reader.
-#[derive(Debug, Clone, Default)]
-pub struct Harmless(Arc<Mutex<HarmlessXa>>);
-
-impl Harmless {
-    /// What is known.
-    pub fn known(&self) -> HarmlessXa {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn keep(&self, now: &HarmlessXa) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The reader forgets one when it reads its end; the applier may not have come so far when the reader is dropped.
-        kept.join(now);
-    }
-}
-
 /// The reading task and its channel. Dropping it ends the task.
 #[derive(Debug)]
 pub struct Tail {
@@ -62,11 +48,11 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Starts reading. What XA transactions the reader finds harmless is kept in `harmless` for the next one.
-    pub fn start(reader: BinlogReader, harmless: Harmless) -> Self {
+    /// Starts reading.
+    pub fn start(reader: BinlogReader) -> Self {
         let (sender, steps) = mpsc::channel(1);
         let task = tokio::spawn(async move {
-            if let Err(error) = read(reader, &harmless, &sender).await {
+            if let Err(error) = read(reader, &sender).await {
                 // A receiver that is gone has no use for the error.
                 let _ = sender.send(Err(error)).await;
             }
@@ -92,12 +78,12 @@ impl Drop for Tail {
 
 async fn read(
     mut reader: BinlogReader,
-    harmless: &Harmless,
     sender: &mpsc::Sender<Result<Step, EngineError>>,
 ) -> Result<(), EngineError> {
     let alone = Arc::new(Semaphore::new(1));
     let mut batch = Batch::default();
     let mut began = Instant::now();
+    let mut handed_on = 0;
     loop {
         let event = {
             let mut next = pin!(reader.next());
@@ -113,7 +99,6 @@ async fn read(
                 }
             }
         };
-        harmless.keep(reader.harmless_xa());
         let event = match event {
             Ok(event) => event,
             Err(error) => {
@@ -132,6 +117,11 @@ async fn read(
                 batch.add(txn);
                 if batch.size() < BATCH_BYTES && batch.txns < BATCH_TXNS {
                     continue;
+                }
+                handed_on += batch.size();
+                if handed_on >= GIVE_BACK {
+                    handed_on = 0;
+                    memory::give_back();
                 }
                 if batch.size() >= LARGE_BYTES {
                     // Rows this long are held one batch at a time: the next event is read when this one is applied.

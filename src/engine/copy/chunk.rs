@@ -5,11 +5,11 @@
 //! - What is on the target already is overwritten: an event may have put a row of this range there before (design §4.1).
 //! - The mark carries the source's `gtid_executed` read *after* the rows, so that a source that later lacks any of it is
 //!   found out.
+//! - A chunk that proves much larger than planned is cut short at a row, and its mark says so; no read goes on for long.
 //! - The target must have taken exactly the rows that were sent, without a warning.
 
 use tokio::sync::mpsc;
 
-use crate::engine::apply::sql::{STATEMENT_BYTES, enum_errors};
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::connect::Side;
 use crate::engine::error::EngineError;
@@ -19,14 +19,21 @@ use crate::model::{ColumnKind, DatabaseName, GtidSet, Row, TableDef};
 use crate::mysql::quote;
 use crate::mysql::wire::Wire;
 
+use super::gaps::{Mark, Range};
 use super::marks::mark_sql;
 use super::planner::Chunk;
+use super::reading::{PIECES, Piece, Reading};
 
-/// Encoded rows travel from reader to writer in pieces of this size, a few at a time.
-const PIECE_BYTES: usize = 256 << 10;
-const PIECES: usize = 4;
+/// What a chunk came to, and what is left of its range when it was cut short.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Rows and bytes.
+    pub counts: Copied,
+    /// The rest, to be copied as a chunk of its own.
+    pub rest: Option<Mark>,
+}
 
-/// What a chunk came to.
+/// What was copied.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Copied {
     /// Rows.
@@ -57,6 +64,7 @@ pub struct Copier {
     checkpoint: Checkpoint,
     method: Method,
     valve: Valve,
+    cut: u64,
 }
 
 impl Copier {
@@ -73,11 +81,16 @@ impl Copier {
         let (reader, writer) = (source.reader_on(source_uuid).await?, target.writer(checkpoint, slot).await?);
         let (source, target, checkpoint) = (source.clone(), target.clone(), checkpoint.clone());
         let source_uuid = source_uuid.to_string();
-        Ok(Self { source, source_uuid, target, reader, writer, checkpoint, method, valve })
+        Ok(Self { source, source_uuid, target, reader, writer, checkpoint, method, valve, cut: u64::MAX })
+    }
+
+    /// Cuts chunks short at about `bytes`.
+    pub fn cut_at(self, bytes: u64) -> Self {
+        Self { cut: bytes, ..self }
     }
 
     /// Copies `chunk`. After an error both connections are to be dropped.
-    pub async fn copy(&mut self, chunk: &Chunk) -> Result<Copied, EngineError> {
+    pub async fn copy(&mut self, chunk: &Chunk) -> Result<Outcome, EngineError> {
         match self.attempt(chunk, self.method).await {
             Err(error) if self.method == Method::Load && may_need_care(&chunk.table) && is_data_error(&error) => {
                 self.rollback().await?;
@@ -96,7 +109,7 @@ impl Copier {
         Ok(())
     }
 
-    async fn attempt(&mut self, chunk: &Chunk, method: Method) -> Result<Copied, EngineError> {
+    async fn attempt(&mut self, chunk: &Chunk, method: Method) -> Result<Outcome, EngineError> {
         let at_target = EngineError::at(&self.target.label);
         let at_source = EngineError::at(&self.source.label);
         let table = &chunk.table;
@@ -108,7 +121,8 @@ impl Copier {
         }
         let select = self.select_sql(chunk)?;
         let (sender, pieces) = mpsc::channel(PIECES);
-        let read = read(&mut self.reader, &self.source.label, &select, table, method, &self.valve, sender);
+        let reading = Reading { label: &self.source.label, table, method, valve: &self.valve, cut: self.cut };
+        let read = reading.run(&mut self.reader, &select, sender);
         let database = &self.target.database;
         let write = async {
             match method {
@@ -119,20 +133,25 @@ impl Copier {
         let (read, written) = tokio::join!(read, write);
         // The writer's error comes first: a reader whose pieces nobody takes only says so.
         let written = written?;
-        let copied = read?;
+        let (copied, cut) = read?;
         if written != copied.rows {
             let detail = format!("{} rows were read and {written} written", copied.rows);
             return Err(EngineError::Inexact { table: table.name.clone(), detail });
+        }
+        let (mark, rest) = split(&chunk.mark, cut);
+        if rest.is_some() {
+            // The rows that were not read are still on their way.
+            self.reader = self.source.reader_on(&self.source_uuid).await?;
         }
         let seen =
             self.reader.query_one(b"SELECT @@global.gtid_executed").await.map_err(&at_source)?.unwrap_or_default();
         let ceiling: Option<GtidSet> = seen.first().map_or(Ok(None), |value| fields::parsed(value, "gtid_executed"))?;
         let stream = self.checkpoint.stream_id;
         let ceiling = ceiling.unwrap_or_default();
-        let mark = mark_sql(stream, &table.name, &chunk.mark, copied.rows, copied.bytes, &ceiling);
+        let mark = mark_sql(stream, &table.name, &mark, copied.rows, copied.bytes, &ceiling);
         self.writer.execute(mark.as_bytes()).await.map_err(&at_target)?;
         self.writer.execute(b"COMMIT").await.map_err(&at_target)?;
-        Ok(copied)
+        Ok(Outcome { counts: copied, rest })
     }
 
     fn select_sql(&self, chunk: &Chunk) -> Result<Vec<u8>, EngineError> {
@@ -164,94 +183,12 @@ fn is_data_error(error: &EngineError) -> bool {
     }
 }
 
-/// Encoded rows: for [`Method::Load`] lines, for [`Method::Insert`] one `(…),(…)` list.
-#[derive(Debug)]
-struct Piece {
-    bytes: Vec<u8>,
-    /// Values that can only be written with strict mode off, each giving one warning.
-    enum_errors: u64,
-    rows: u64,
-}
-
-async fn read(
-    reader: &mut Wire,
-    label: &str,
-    select: &[u8],
-    table: &TableDef,
-    method: Method,
-    valve: &Valve,
-    pieces: mpsc::Sender<Piece>,
-) -> Result<Copied, EngineError> {
-    let at_source = EngineError::at(label);
-    let size = if method == Method::Load { PIECE_BYTES } else { STATEMENT_BYTES };
-    let empty = || Piece { bytes: Vec::with_capacity(size + size / 8), enum_errors: 0, rows: 0 };
-    let mut copied = Copied::default();
-    let mut piece = empty();
-    let mut rows = reader.query(select).await.map_err(&at_source)?;
-    while let Some(row) = rows.next().await.map_err(&at_source)? {
-        copied.largest = copied.largest.max(row.packet().len() as u64);
-        match method {
-            Method::Load => {
-                for (place, (column, value)) in table.columns.iter().zip(row.values()).enumerate() {
-                    if place > 0 {
-                        piece.bytes.push(b'\t');
-                    }
-                    if column.kind == ColumnKind::Json && value.is_some_and(quote::holds_decimal) {
-                        let detail = format!("LOAD DATA: a DECIMAL in a JSON document of column {}", column.name);
-                        return Err(EngineError::Inexact { table: table.name.clone(), detail });
-                    }
-                    let Some(value) = value.filter(|value| value.len() > PIECE_BYTES) else {
-                        quote::push_load_field(&mut piece.bytes, value);
-                        continue;
-                    };
-                    // A field is encoded byte by byte, so a large one may travel in several pieces.
-                    for part in value.chunks(PIECE_BYTES) {
-                        quote::push_load_field(&mut piece.bytes, Some(part));
-                        if !flush(&pieces, &mut piece, &mut copied, valve, empty).await {
-                            return Ok(copied);
-                        }
-                    }
-                }
-                piece.bytes.push(b'\n');
-            }
-            Method::Insert => {
-                let row: Row = row.values().collect();
-                let errors = enum_errors(table, &row);
-                let other = (errors > 0) != (piece.enum_errors > 0);
-                if piece.rows > 0 && other && !flush(&pieces, &mut piece, &mut copied, valve, empty).await {
-                    break;
-                }
-                piece.enum_errors += errors;
-                if piece.rows > 0 {
-                    piece.bytes.push(b',');
-                }
-                quote::push_row(&mut piece.bytes, table, &row);
-            }
-        }
-        piece.rows += 1;
-        if piece.bytes.len() >= size && !flush(&pieces, &mut piece, &mut copied, valve, empty).await {
-            break;
-        }
-    }
-    flush(&pieces, &mut piece, &mut copied, valve, empty).await;
-    // A writer that failed leaves rows unread; the connection is dropped with the error it reports.
-    Ok(copied)
-}
-
-async fn flush(
-    pieces: &mpsc::Sender<Piece>,
-    piece: &mut Piece,
-    copied: &mut Copied,
-    valve: &Valve,
-    empty: impl Fn() -> Piece,
-) -> bool {
-    if piece.bytes.is_empty() {
-        return true;
-    }
-    copied.rows += piece.rows;
-    copied.bytes += piece.bytes.len() as u64;
-    valve.charge(piece.rows, piece.bytes.len() as u64);
-    pieces.send(std::mem::replace(piece, empty())).await.is_ok()
+/// What was copied of `planned` when the last row has the key `cut`, and what was not.
+fn split(planned: &Mark, cut: Option<Row>) -> (Mark, Option<Mark>) {
+    let Some(cut) = cut else { return (planned.clone(), None) };
+    let Range { lower, upper } = planned.range.clone();
+    let rest = Mark { seq: planned.seq + 1, range: Range { lower: Some(cut.clone()), upper } };
+    (Mark { seq: planned.seq, range: Range { lower, upper: Some(cut) } }, Some(rest))
 }
 
 async fn load(

@@ -5,6 +5,10 @@
 
 use crate::model::Row;
 
+/// Distance between the numbers of chunks as they are planned: a chunk that turns out too large is copied in pieces, which
+/// take the numbers between.
+pub const STRIDE: u64 = 1 << 20;
+
 /// A key range `(lower, upper]`; `None` is unbounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
@@ -35,15 +39,15 @@ pub struct Left {
 /// Reads the marks of one table, which must be in order of `seq`.
 pub fn left(marks: &[Mark]) -> Left {
     let mut at: Option<Row> = None;
-    let mut next = 1;
+    let (mut last, mut next) = (0, STRIDE);
     let mut holes = Vec::new();
     for mark in marks {
         if mark.range.lower != at {
-            // The numbers between are those of chunks that were planned and not finished; the last of them serves.
-            holes.push(Mark { seq: mark.seq - 1, range: Range { lower: at.clone(), upper: mark.range.lower.clone() } });
+            // The lowest free number, so that the hole can be copied in pieces too.
+            holes.push(Mark { seq: last + 1, range: Range { lower: at.clone(), upper: mark.range.lower.clone() } });
         }
         at = mark.range.upper.clone();
-        next = mark.seq + 1;
+        (last, next) = (mark.seq, mark.seq + STRIDE);
         if at.is_none() {
             return Left { holes, front: None };
         }
@@ -65,19 +69,19 @@ mod tests {
 
     #[test]
     fn nothing_copied_leaves_everything() {
-        assert_eq!(left(&[]), Left { holes: vec![], front: Some((None, 1)) });
+        assert_eq!(left(&[]), Left { holes: vec![], front: Some((None, STRIDE)) });
     }
 
     #[test]
     fn holes_are_found_between_and_before_marks() {
         let got = left(&[mark(2, "b", "c"), mark(3, "c", "d"), mark(6, "f", "g")]);
-        assert_eq!(got.holes, [mark(1, "", "b"), mark(5, "d", "f")]);
-        assert_eq!(got.front, Some((key("g"), 7)));
+        assert_eq!(got.holes, [mark(1, "", "b"), mark(4, "d", "f")]);
+        assert_eq!(got.front, Some((key("g"), 6 + STRIDE)));
     }
 
     #[test]
     fn the_last_chunk_is_unbounded() {
         assert_eq!(left(&[mark(4, "", "c"), mark(5, "c", "")]), Left { holes: vec![], front: None });
-        assert_eq!(left(&[mark(5, "c", "")]).holes, [mark(4, "", "c")]);
+        assert_eq!(left(&[mark(5, "c", "")]).holes, [mark(1, "", "c")]);
     }
 }

@@ -5,4 +5,5 @@ pub mod chunk;
 pub mod gaps;
 pub mod marks;
 pub mod planner;
+pub mod reading;
 pub mod round;

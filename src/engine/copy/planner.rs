@@ -13,7 +13,7 @@ use crate::mysql::quote;
 use crate::mysql::wire::Wire;
 
 use super::chunk::Copied;
-use super::gaps::{Left, Mark, Range};
+use super::gaps::{Left, Mark, Range, STRIDE};
 
 /// Rows per chunk stay within these bounds whatever their length.
 const ROWS: std::ops::RangeInclusive<u64> = 1..=500_000;
@@ -84,12 +84,26 @@ impl Planner {
                 let sql = boundary_sql(&self.database, &table, lower.as_ref(), rows)?;
                 let found = self.wire.query_one(&sql).await?;
                 let upper: Option<Row> = found.map(|row| row.iter().map(|value| value.as_deref()).collect());
-                pending.left.front = upper.clone().map(|upper| (Some(upper), seq + 1));
+                pending.left.front = upper.clone().map(|upper| (Some(upper), seq + STRIDE));
                 return Ok(Some(Chunk { table, mark: Mark { seq, range: Range { lower, upper } }, long }));
             }
             self.pending.pop_front();
         }
         Ok(None)
+    }
+
+    /// Takes back what a chunk of `table` that was cut short has left.
+    pub fn take_back(&mut self, table: &Arc<TableDef>, rest: Mark, copied: &Copied) {
+        let at = self.pending.iter().position(|pending| pending.table.name == table.name);
+        match at.and_then(|at| self.pending.get_mut(at)) {
+            Some(pending) => pending.left.holes.push(rest),
+            None => {
+                let row_bytes = copied.bytes.checked_div(copied.rows).unwrap_or(1);
+                let left = Left { holes: vec![rest], front: None };
+                let pending = Pending { table: table.clone(), left, row_bytes, average: 0, longest: copied.largest };
+                self.pending.push_front(pending);
+            }
+        }
     }
 
     /// The tables of which a hole has not been handed out: their marks must not be merged yet.

@@ -20,11 +20,13 @@ use crate::engine::progress::Progress;
 use crate::engine::throttle::Valve;
 use crate::model::TableName;
 
-use super::chunk::{Copier, Method};
+use super::chunk::{Copied, Copier, Method};
 use super::planner::{Pending, Planner};
 
 /// A chunk that meets a deadlock or a lock wait is tried again this often.
 const TRIES: u32 = 5;
+/// A chunk is cut short at this many times the bytes it was planned for: its rows are much longer than those before.
+const CUT: u64 = 4;
 /// A round that the valve holds up ends after this long, so that following goes on meanwhile.
 const HELD: Duration = Duration::from_secs(3);
 
@@ -74,7 +76,8 @@ impl Round<'_> {
             let (valve, method) = (self.valve.clone(), self.method);
             let copier =
                 Copier::connect(self.source, self.source_uuid, self.target, self.checkpoint, method, valve, slot)
-                    .await?;
+                    .await?
+                    .cut_at(self.chunk_bytes * CUT);
             let (planner, long, progress) = (planner.clone(), long.clone(), self.progress.clone());
             let (valve, cancel) = (self.valve.clone(), self.cancel.clone());
             // While it may go on; asked between chunks.
@@ -111,7 +114,17 @@ async fn work(
                 outcome => break outcome?,
             }
         };
-        planner.lock().await.learn(&chunk.table, &copied);
+        {
+            let mut planner = planner.lock().await;
+            planner.learn(&chunk.table, &copied.counts);
+            if let Some(rest) = copied.rest {
+                let Copied { rows, bytes, .. } = copied.counts;
+                tracing::info!(table = %chunk.table.name, rows, bytes, "chunk cut short: its rows are longer than expected");
+                planner.take_back(&chunk.table, rest, &copied.counts);
+            }
+        }
+        let copied = copied.counts;
+        progress.counts().copied(copied.rows, copied.bytes);
         progress.update(|snapshot| {
             let table = snapshot.tables.entry(chunk.table.name.clone()).or_default();
             table.rows += copied.rows;

@@ -13,6 +13,10 @@ pub struct Channel {
     pub source: String,
     /// Whether its receiver or its applier runs (or tries to).
     pub running: bool,
+    /// Whether its receiver runs, in the server's words: `Yes`, `No` or `Connecting`.
+    pub receiver: String,
+    /// Whether its applier runs: `Yes` or `No`.
+    pub applier: String,
     /// How far it is behind, in seconds; `None` while it does not run.
     pub lag_seconds: Option<u64>,
     /// The last error of receiver or applier; empty for none.
@@ -47,6 +51,8 @@ fn channel(row: &Record) -> Channel {
         name: get("Channel_Name"),
         source: format!("{}:{}", get("Source_Host"), get("Source_Port")),
         running: get("Replica_IO_Running") != "No" || get("Replica_SQL_Running") != "No",
+        receiver: get("Replica_IO_Running"),
+        applier: get("Replica_SQL_Running"),
         lag_seconds: get("Seconds_Behind_Source").parse().ok(),
         last_error: errors.into_iter().find(|error| !error.is_empty()).unwrap_or_default(),
         filters: filters.collect(),

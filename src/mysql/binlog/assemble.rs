@@ -17,7 +17,6 @@ use super::plan::Plan;
 use super::query::{Query, Statement};
 use super::rows::{Action, RowsError, RowsHead};
 use super::table_map::TableMap;
-use super::xa::{HarmlessXa, XaId};
 use super::{Ddl, SourceEvent, Tables};
 
 /// Table maps kept for reuse across transactions.
@@ -54,7 +53,6 @@ pub struct Assembler {
     maps: HashMap<u64, Bound>,
     open: Option<Open>,
     place: Place,
-    harmless: HarmlessXa,
     ready: VecDeque<SourceEvent>,
 }
 
@@ -66,9 +64,9 @@ impl std::fmt::Debug for Assembler {
 
 impl Assembler {
     /// Between two transactions. Pieces are cut once their changes take `piece_bytes`.
-    pub fn new(tables: Arc<dyn Tables>, piece_bytes: usize, harmless: HarmlessXa) -> Self {
+    pub fn new(tables: Arc<dyn Tables>, piece_bytes: usize) -> Self {
         let (maps, ready) = (HashMap::new(), VecDeque::new());
-        Assembler { tables, piece_bytes, maps, open: None, place: Place::default(), harmless, ready }
+        Assembler { tables, piece_bytes, maps, open: None, place: Place::default(), ready }
     }
 
     /// The next finished event, if there is one.
@@ -79,11 +77,6 @@ impl Assembler {
     /// The last transaction begun.
     pub fn place(&self) -> &Place {
         &self.place
-    }
-
-    /// Prepared XA transactions found harmless so far.
-    pub fn harmless_xa(&self) -> &HarmlessXa {
-        &self.harmless
     }
 
     /// Takes the next event of the stream, payloads already unpacked.
@@ -103,7 +96,7 @@ impl Assembler {
             kind::DELETE_ROWS_V1 => self.rows(body, Action::Delete, 1),
             kind::PARTIAL_UPDATE_ROWS => self.partial_rows(body),
             kind::XID => self.commit(),
-            kind::XA_PREPARE => self.xa_prepare(body),
+            kind::XA_PREPARE => self.commit(),
             kind::HEARTBEAT | kind::HEARTBEAT_V2 => {
                 self.ready.push_back(SourceEvent::Heartbeat);
                 Ok(())
@@ -163,10 +156,9 @@ impl Assembler {
             }
             Statement::Rollback => return self.commit(),
             Statement::RollbackTo => {}
-            Statement::XaFinish(Some(id)) if self.harmless.remove(&id) => return self.commit(),
-            Statement::XaFinish(_) => {
-                return Err(self.xa(format!("of unknown content ended by {}", shown(query.statement))));
-            }
+            // What it ends was met at its XA PREPARE, where rows of a moved table stopped the stream; or it was prepared
+            // before the stream's first position, and then the copy has waited for its end.
+            Statement::XaFinish => return self.commit(),
             Statement::XaOther => return Err(self.xa(format!("statement {}", shown(query.statement)))),
             Statement::Dml => return Err(self.statement_dml(query.statement)),
             Statement::Ddl { scope, starts_transaction } => {
@@ -274,15 +266,6 @@ impl Assembler {
             }),
             None => Err(self.malformed("rows of a table that no table map announced")),
         }
-    }
-
-    fn xa_prepare(&mut self, body: &[u8]) -> Result<(), BinlogError> {
-        // Rows of moved tables have stopped the stream before: what ends here is harmless.
-        let (id, one_phase) = self.read(XaId::of_prepare(body))?;
-        if !one_phase {
-            self.harmless.add(id);
-        }
-        self.commit()
     }
 
     /// Ends the transaction.

@@ -44,7 +44,7 @@ pub enum BinlogError {
         /// The statement's beginning.
         statement: String,
     },
-    /// An XA transaction touched a moved table, or one of unknown content was committed or rolled back.
+    /// An XA transaction touched a moved table.
     #[error("{place}: XA transaction {what}; XA on moved tables is not supported")]
     Xa {
         /// The transaction.

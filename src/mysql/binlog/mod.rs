@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`reader`] | the connection, the watchdog, compressed payloads |
 //! | [`assemble`] | events → transactions |
-//! | [`event`], [`gtid`], [`query`], [`ddl`], [`xa`], [`payload`], [`table_map`] | single kinds of events |
+//! | [`event`], [`gtid`], [`query`], [`ddl`], [`payload`], [`table_map`] | single kinds of events |
 //! | [`plan`], [`rows`], [`form`] | rows of a moved table → [`crate::model::RowChange`] |
 //! | [`number`], [`decimal`], [`temporal`], [`json`] | values → text |
 //!
@@ -34,13 +34,11 @@ pub mod rows;
 pub mod table_map;
 pub mod temporal;
 pub mod tokens;
-pub mod xa;
 
 pub use ddl::Scope;
 pub use error::{BinlogError, Place, Retry};
 pub use payload::MAX_EVENT;
 pub use reader::{BinlogOptions, BinlogReader};
-pub use xa::{HarmlessXa, XaId};
 
 /// Which tables are moved, and what they look like at this point of the binlog.
 pub trait Tables: Send + Sync {

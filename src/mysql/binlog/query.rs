@@ -6,7 +6,6 @@
 use super::cursor::{Cursor, Malformed};
 use super::ddl::{self, Scope};
 use super::tokens::{Token, Tokens};
-use super::xa::XaId;
 
 const MODE_ANSI_QUOTES: u64 = 0x4;
 const MODE_NO_BACKSLASH_ESCAPES: u64 = 0x10_0000;
@@ -39,8 +38,8 @@ pub enum Statement {
     XaStart,
     /// XA END.
     XaEnd,
-    /// XA COMMIT or XA ROLLBACK of a prepared transaction; `None` where its name cannot be read.
-    XaFinish(Option<XaId>),
+    /// XA COMMIT or XA ROLLBACK of a prepared transaction.
+    XaFinish,
     /// XA COMMIT … ONE PHASE, or an XA statement we do not know.
     XaOther,
     /// A statement that changes rows, or may.
@@ -133,7 +132,7 @@ fn xa(text: &str, verb: &str) -> Statement {
         "END" => Statement::XaEnd,
         "COMMIT" | "ROLLBACK" => {
             let one_phase = text.trim_end().to_ascii_uppercase().ends_with("ONE PHASE");
-            if one_phase { Statement::XaOther } else { Statement::XaFinish(XaId::of_statement(text)) }
+            if one_phase { Statement::XaOther } else { Statement::XaFinish }
         }
         _ => Statement::XaOther,
     }
@@ -160,12 +159,11 @@ mod tests {
             ("XA START X'61',X'',1", Statement::XaStart),
             ("XA END X'61',X'',1", Statement::XaEnd),
             ("XA COMMIT X'61',X'',1 ONE PHASE", Statement::XaOther),
-            ("XA ROLLBACK nonsense", Statement::XaFinish(None)),
+            ("XA COMMIT X'61',X'62',1", Statement::XaFinish),
+            ("XA ROLLBACK X'61',X'',1", Statement::XaFinish),
         ] {
             assert_eq!(of(text), expected, "{text}");
         }
-        let Statement::XaFinish(Some(id)) = of("XA COMMIT X'61',X'62',1") else { panic!() };
-        assert_eq!(id, XaId { format: 1, gtrid: b"a".to_vec(), bqual: b"b".to_vec() });
     }
 
     #[test]

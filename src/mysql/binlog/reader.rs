@@ -18,7 +18,6 @@ use super::error::{BinlogError, Place};
 use super::event::{Event, EventError, HEADER, kind};
 use super::gtid::dump_request;
 use super::payload::{MAX_EVENT, Unpacker};
-use super::xa::HarmlessXa;
 use super::{SourceEvent, Tables};
 
 /// Heartbeat periods without a word after which the source is given up.
@@ -42,8 +41,6 @@ pub struct BinlogOptions {
     pub piece_bytes: usize,
     /// Which tables are moved.
     pub tables: Arc<dyn Tables>,
-    /// Prepared XA transactions that an earlier reader of this source found harmless.
-    pub harmless_xa: HarmlessXa,
 }
 
 impl BinlogOptions {
@@ -52,7 +49,7 @@ impl BinlogOptions {
         // Ids that people choose are small.
         let server_id = rand::random::<u32>() | 1 << 31;
         let heartbeat = Duration::from_secs(1);
-        BinlogOptions { from, server_id, heartbeat, piece_bytes: 8 << 20, tables, harmless_xa: HarmlessXa::default() }
+        BinlogOptions { from, server_id, heartbeat, piece_bytes: 8 << 20, tables }
     }
 }
 
@@ -102,7 +99,7 @@ impl BinlogReader {
         let first = silence.max(FIRST_WORD);
         wire.set_read_timeout(first);
         let dump = wire.dump(&request).await?;
-        let assembler = Assembler::new(options.tables, options.piece_bytes, options.harmless_xa);
+        let assembler = Assembler::new(options.tables, options.piece_bytes);
         Ok(BinlogReader { dump, assembler, unpacking: None, silence, patience: first, spent: false })
     }
 
@@ -126,11 +123,6 @@ impl BinlogReader {
                 return Err(error);
             }
         }
-    }
-
-    /// Prepared XA transactions found harmless so far, for the reader that resumes after this one.
-    pub fn harmless_xa(&self) -> &HarmlessXa {
-        self.assembler.harmless_xa()
     }
 
     /// Ends the connection.

@@ -162,7 +162,7 @@ fn fraction(out: &mut Vec<u8>, micros: u64, fsp: u8) -> Result<(), Malformed> {
 }
 
 /// Year, month and day of a day since 1970. Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-fn civil(days: u64) -> (u64, u64, u64) {
+pub fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;
     let of_era = days % 146_097;

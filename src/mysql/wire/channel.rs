@@ -6,16 +6,19 @@
 
 use std::{io, time::Duration};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::timeout,
+    time::{error::Elapsed, timeout},
 };
 
-use super::frame::{self, Decoder, FrameError};
+use super::frame::{self, Decoder, FrameError, READ_SIZE};
 
 /// Small packets are sent once they add up to this many bytes; larger ones are not copied.
 const COALESCE: usize = 64 * 1024;
+/// Framed bytes of this many are sent at once where nothing is queued before them.
+const DIRECT: usize = 16 * 1024;
 
 /// Why a packet could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +84,32 @@ impl PacketReader {
         self.decoder.release();
     }
 
+    /// The packet read last, to keep; a large one is not copied.
+    pub fn take(&mut self) -> Bytes {
+        self.decoder.take()
+    }
+
+    /// Refuses packets over `limit` bytes from now on.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.decoder.set_limit(limit);
+    }
+
+    /// Bytes that came and are no packet yet; after [`FrameError::TooLarge`], the refused frame's from its header on.
+    pub fn unread(&self) -> &[u8] {
+        self.decoder.unread()
+    }
+
+    /// Waits until the peer has sent something that was not read yet, without a deadline. Nothing is lost when the wait is
+    /// given up.
+    pub async fn wait(&mut self, from: &mut (impl AsyncRead + Unpin)) -> Result<(), ChannelError> {
+        while !self.decoder.has_unread() {
+            if from.read_buf(self.decoder.buffer()).await? == 0 {
+                return Err(ChannelError::Eof);
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for a packet and returns it.
     pub async fn read(&mut self, from: &mut (impl AsyncRead + Unpin)) -> Result<&[u8], ChannelError> {
         self.advance(from).await?;
@@ -95,21 +124,60 @@ impl PacketReader {
         self.decoder.out_of_turn()
     }
 
-    async fn fill(&mut self, from: &mut (impl AsyncRead + Unpin)) -> Result<(), ChannelError> {
-        let read = from.read_buf(self.decoder.buffer());
-        match timeout(self.timeout, read).await {
-            Err(_) => Err(ChannelError::Timeout(self.timeout)),
-            Ok(Ok(0)) => Err(ChannelError::Eof),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.into()),
+    /// The bytes received that no packet was made of yet; see [`Decoder::unframed`].
+    pub(super) fn unframed(&mut self) -> &mut BytesMut {
+        self.decoder.unframed()
+    }
+
+    /// Takes what has arrived, at most [`READ_SIZE`] or so, into [`PacketReader::unframed`] without waiting; false where
+    /// nothing has.
+    pub(super) fn arrived(&mut self, from: &mut (impl AsyncRead + Unpin)) -> Result<bool, ChannelError> {
+        let buffer = self.decoder.unframed();
+        buffer.reserve(READ_SIZE);
+        match from.read_buf(buffer).now_or_never() {
+            None => Ok(false),
+            Some(Ok(0)) => Err(ChannelError::Eof),
+            Some(Ok(_)) => Ok(true),
+            Some(Err(error)) => Err(error.into()),
         }
     }
+
+    /// Waits for bytes in [`PacketReader::unframed`].
+    pub(super) async fn gather(&mut self, from: &mut (impl AsyncRead + Unpin)) -> Result<(), ChannelError> {
+        let buffer = self.decoder.unframed();
+        buffer.reserve(READ_SIZE);
+        received(timeout(self.timeout, from.read_buf(buffer)).await, self.timeout)
+    }
+
+    async fn fill(&mut self, from: &mut (impl AsyncRead + Unpin)) -> Result<(), ChannelError> {
+        let read = from.read_buf(self.decoder.buffer());
+        received(timeout(self.timeout, read).await, self.timeout)
+    }
+}
+
+fn received(read: Result<io::Result<usize>, Elapsed>, limit: Duration) -> Result<(), ChannelError> {
+    match read {
+        Err(_) => Err(ChannelError::Timeout(limit)),
+        Ok(Ok(0)) => Err(ChannelError::Eof),
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.into()),
+    }
+}
+
+/// A place in a [`PacketWriter`]'s queue.
+#[derive(Debug)]
+pub(super) struct Mark {
+    sends: u64,
+    queued: usize,
+    seq: u8,
 }
 
 /// Writes packets.
 #[derive(Debug)]
 pub struct PacketWriter {
     out: BytesMut,
+    /// How often bytes were given to the stream.
+    sends: u64,
     /// The sequence id of the next frame.
     pub seq: u8,
     /// The longest wait for bytes to leave.
@@ -119,7 +187,37 @@ pub struct PacketWriter {
 impl PacketWriter {
     /// A writer with an empty buffer.
     pub fn new(timeout: Duration) -> Self {
-        PacketWriter { out: BytesMut::new(), seq: 0, timeout }
+        PacketWriter { out: BytesMut::new(), sends: 0, seq: 0, timeout }
+    }
+
+    /// Where the queue ends now, for [`PacketWriter::rewind`].
+    pub(super) fn mark(&self) -> Mark {
+        Mark { sends: self.sends, queued: self.out.len(), seq: self.seq }
+    }
+
+    /// Takes back everything written since the mark; false, and nothing done, where some of it may have left.
+    pub(super) fn rewind(&mut self, mark: &Mark) -> bool {
+        let held = self.sends == mark.sends;
+        if held {
+            self.out.truncate(mark.queued);
+            self.seq = mark.seq;
+        }
+        held
+    }
+
+    /// True when something waits to be sent.
+    pub(super) fn has_queued(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// Queues bytes that are framed already, or sends them at once where that saves a copy.
+    pub(super) async fn pass(&mut self, to: &mut (impl AsyncWrite + Unpin), framed: &[u8]) -> Result<(), ChannelError> {
+        if self.out.is_empty() && framed.len() >= DIRECT {
+            self.sends += 1;
+            return write_all(to, framed, self.timeout).await;
+        }
+        self.out.extend_from_slice(framed);
+        if self.out.len() >= COALESCE { self.send(to).await } else { Ok(()) }
     }
 
     /// Queues the packet `prefix` + `body`.
@@ -141,6 +239,7 @@ impl PacketWriter {
                 self.out.extend_from_slice(frame.body);
             } else {
                 self.send(to).await?;
+                self.sends += 1;
                 write_all(to, frame.body, self.timeout).await?;
             }
         }
@@ -157,8 +256,11 @@ impl PacketWriter {
     }
 
     async fn send(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> Result<(), ChannelError> {
-        write_all(to, &self.out, self.timeout).await?;
-        self.out.clear();
+        if !self.out.is_empty() {
+            self.sends += 1;
+            write_all(to, &self.out, self.timeout).await?;
+            self.out.clear();
+        }
         Ok(())
     }
 }

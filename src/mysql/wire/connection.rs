@@ -85,6 +85,11 @@ impl Wire {
         self.connection_id
     }
 
+    /// What is agreed with the server.
+    pub fn capabilities(&self) -> CapabilityFlags {
+        self.capabilities
+    }
+
     /// The server's address, for messages.
     pub fn address(&self) -> &str {
         &self.address
@@ -128,7 +133,7 @@ impl Wire {
     /// an error and what follows it was not run: a script may end in COMMIT.
     pub async fn execute_script(&mut self, sql: &[u8]) -> Result<Vec<Result<Done, MysqlError>>, MysqlError> {
         const DOING: &str = "a statement";
-        self.command(DOING, QUERY, sql).await?;
+        self.statement(DOING, sql).await?;
         let mut results = Vec::with_capacity(1);
         loop {
             match outcome(&mut self.reader, &mut self.stream, self.capabilities).await {
@@ -152,6 +157,7 @@ impl Wire {
     pub async fn execute_all(&mut self, sqls: &[&[u8]]) -> Result<Vec<Result<Done, MysqlError>>, MysqlError> {
         const DOING: &str = "pipelined statements";
         self.begin()?;
+        let prefix = self.query_prefix();
         let Wire { stream, reader, writer, capabilities, .. } = self;
         let write_timeout = writer.timeout;
         // While the server is busy with one statement it reads no further ones.
@@ -160,14 +166,14 @@ impl Wire {
         let send = async {
             for sql in sqls {
                 writer.seq = 0;
-                writer.write(&mut to, &[QUERY], sql).await?;
+                writer.write(&mut to, prefix, sql).await?;
             }
             writer.flush(&mut to).await.map_err(Fault::from)
         };
         let receive = async {
             let mut results = Vec::with_capacity(sqls.len());
             for sql in sqls {
-                reader.expect(((sql.len() + 1) / MAX_FRAME + 1) as u8);
+                reader.expect(((prefix.len() + sql.len()) / MAX_FRAME + 1) as u8);
                 let Outcome { result, mut more } = outcome(reader, &mut from, *capabilities).await?;
                 let several = more;
                 while more {
@@ -191,17 +197,42 @@ impl Wire {
         }
     }
 
-    /// Asks the server for a sign of life.
-    pub async fn ping(&mut self) -> Result<(), MysqlError> {
+    /// Asks the server for a sign of life; it comes with the session's status.
+    pub async fn ping(&mut self) -> Result<Done, MysqlError> {
         const DOING: &str = "a ping";
         self.command(DOING, PING, &[]).await?;
         match outcome(&mut self.reader, &mut self.stream, self.capabilities).await {
             Ok(Outcome { result, .. }) => {
                 self.settle();
-                result.map(drop)
+                result
             }
             Err(fault) => Err(self.fault(DOING, fault).await),
         }
+    }
+
+    /// Sends a command whose reply is then read with [`Wire::relay`]. `body` is the command without its code.
+    pub async fn request(&mut self, code: u8, body: &[u8]) -> Result<(), MysqlError> {
+        self.command("a command", code, body).await
+    }
+
+    /// Queues a command that has no reply. It leaves with the next command, or before where it is long.
+    pub async fn notify(&mut self, code: u8, body: &[u8]) -> Result<(), MysqlError> {
+        self.begin()?;
+        self.writer.seq = 0;
+        match self.writer.write(&mut self.stream, &[code], body).await {
+            Ok(()) => {
+                self.settle();
+                Ok(())
+            }
+            Err(error) => Err(self.fault("a command", error.into()).await),
+        }
+    }
+
+    /// False when the server has closed the connection or said something unasked, as far as that has arrived; it is not
+    /// waited for. The connection is then unusable.
+    pub fn is_quiet(&mut self) -> bool {
+        self.broken |= self.reader.has_unread() || !matches!(self.reader.arrived(&mut self.stream), Ok(false));
+        !self.broken
     }
 
     /// Says goodbye and closes. A connection that is merely dropped is closed too, but the server logs it as aborted.
@@ -237,7 +268,17 @@ impl Wire {
 
     /// Begins a statement and sends it.
     pub(super) async fn statement(&mut self, doing: &'static str, sql: &[u8]) -> Result<(), MysqlError> {
-        self.command(doing, QUERY, sql).await
+        self.begin()?;
+        self.writer.seq = 0;
+        self.transmit(doing, self.query_prefix(), sql).await
+    }
+
+    /// What stands before a statement's text: the command, and that there are no query attributes where they are agreed on.
+    fn query_prefix(&self) -> &'static [u8] {
+        match self.capabilities.contains(CapabilityFlags::CLIENT_QUERY_ATTRIBUTES) {
+            true => &[QUERY, 0, 1],
+            false => &[QUERY],
+        }
     }
 
     /// Sends a packet of a conversation under way.

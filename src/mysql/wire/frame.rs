@@ -7,7 +7,7 @@
 //! the limit is refused from its header, before memory is spent on it; a payload is handed out only when it is whole.
 //! Source: MySQL Internals, "MySQL Packets".
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// Payload bytes of the longest frame.
 pub const MAX_FRAME: usize = 0xFF_FFFF;
@@ -17,6 +17,8 @@ pub const HEADER: usize = 4;
 pub const READ_SIZE: usize = 64 * 1024;
 /// A buffer that one huge packet has made bigger than this is given back once it is empty.
 const KEEP: usize = 1024 * 1024;
+/// Packets below this are cheaper copied than handed out with the buffer they came in.
+const COPY: usize = 4 * 1024;
 
 /// Why bytes are not a packet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,6 +131,13 @@ impl Decoder {
         &mut self.buf
     }
 
+    /// The received bytes that no packet was made of yet, with no packet handed out; for those who frame by themselves. What
+    /// is left here must begin at a frame's header again before [`Decoder::advance`] is called.
+    pub fn unframed(&mut self) -> &mut BytesMut {
+        self.release();
+        &mut self.buf
+    }
+
     /// Moves to the next packet, whose bytes are then at [`Decoder::payload`]. False: more bytes are needed.
     pub fn advance(&mut self) -> Result<bool, FrameError> {
         self.release();
@@ -164,6 +173,31 @@ impl Decoder {
         if self.taken == 0 { &[] } else { &self.buf[HEADER..HEADER + self.joined] }
     }
 
+    /// [`Decoder::payload`] to keep. A large one is not copied: it takes the buffer along.
+    pub fn take(&mut self) -> Bytes {
+        if self.taken == 0 || self.joined < COPY {
+            let packet = Bytes::copy_from_slice(self.payload());
+            self.release();
+            return packet;
+        }
+        let rest = BytesMut::from(&self.buf[self.taken..]);
+        let mut packet = std::mem::replace(&mut self.buf, rest);
+        packet.advance(HEADER);
+        packet.truncate(self.joined);
+        (self.taken, self.scanned, self.joined, self.parts) = (0, 0, 0, 0);
+        packet.freeze()
+    }
+
+    /// Changes the limit, from the next frame on.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// The bytes not yet made into a packet, from the header of the frame that is next (after a refusal: that frame's).
+    pub fn unread(&self) -> &[u8] {
+        &self.buf[self.scanned..]
+    }
+
     /// The first frame's payload whatever its sequence id, once it is whole: what a peer said out of turn.
     pub fn out_of_turn(&self) -> Option<&[u8]> {
         let len = if self.parts == 0 { self.frame_len()? } else { return None };
@@ -180,9 +214,11 @@ impl Decoder {
         if self.taken == 0 {
             return;
         }
+        // Asked before, since what is advanced over no longer counts and yet stays.
+        let capacity = self.buf.capacity();
         self.buf.advance(self.taken);
         (self.taken, self.scanned, self.joined, self.parts) = (0, 0, 0, 0);
-        if self.buf.capacity() > KEEP && self.buf.len() < READ_SIZE {
+        if capacity > KEEP && self.buf.len() < READ_SIZE {
             self.buf = BytesMut::from(&self.buf[..]);
         }
     }
@@ -201,6 +237,9 @@ mod tests {
         loop {
             while decoder.advance()? {
                 packets.push(decoder.payload().to_vec());
+                if packets.len() % 2 == 0 {
+                    assert_eq!(Some(&decoder.take()[..]), packets.last().map(Vec::as_slice));
+                }
             }
             if rest.is_empty() {
                 assert!(!decoder.has_unread());
@@ -242,13 +281,27 @@ mod tests {
             for part in wire.chunks(7_000_001) {
                 decoder.buffer().extend_from_slice(part);
                 while decoder.advance().unwrap() {
-                    got.push(decoder.payload().to_vec());
+                    got.push(decoder.take());
+                    assert!(decoder.payload().is_empty());
                 }
             }
             assert_eq!(got.len(), 2);
             assert_eq!((got[0][0], &got[0][1..]), (3, &body[..]));
-            assert_eq!(got[1], b"next");
+            assert_eq!(got[1], &b"next"[..]);
         }
+    }
+
+    #[test]
+    fn a_huge_packet_leaves_no_huge_buffer() {
+        let (mut wire, mut seq) = (BytesMut::new(), 0);
+        encode(&mut wire, &mut seq, &[], &vec![7; 8 * KEEP]);
+        let mut decoder = Decoder::new(usize::MAX);
+        for part in wire.chunks(READ_SIZE) {
+            decoder.buffer().extend_from_slice(part);
+            while decoder.advance().unwrap() {}
+        }
+        decoder.release();
+        assert!(decoder.buffer().capacity() < KEEP);
     }
 
     #[test]
@@ -261,5 +314,6 @@ mod tests {
         let mut decoder = Decoder::new(10);
         decoder.buffer().extend_from_slice(&[11, 0, 0, 0]);
         assert_eq!(decoder.advance(), Err(FrameError::TooLarge { size: 11, limit: 10 }));
+        assert_eq!(decoder.unread(), [11, 0, 0, 0]);
     }
 }

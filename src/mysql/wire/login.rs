@@ -44,6 +44,34 @@ pub struct ConnectOptions {
     pub attributes: Vec<(String, String)>,
     /// Statements that set the session up (SET …). If one is refused there is no connection.
     pub session: Vec<String>,
+    /// What we announce of ourselves.
+    pub announce: Announce,
+}
+
+/// What a connection announces of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announce {
+    /// What the server must offer.
+    pub needed: CapabilityFlags,
+    /// What is used where the server offers it, `needed` included.
+    pub wanted: CapabilityFlags,
+    /// The collation, and with it the character set, that the session begins with, by its number.
+    pub collation: u16,
+}
+
+impl Announce {
+    /// What a connection that relays a client's statements announces: the client's capabilities among [`RELAYED`], all of
+    /// them needed, and session tracking. Never CLIENT_MULTI_STATEMENTS.
+    pub fn relaying(client: CapabilityFlags, collation: u16) -> Self {
+        let needed = SPOKEN | CapabilityFlags::CLIENT_SESSION_TRACK | (client & RELAYED);
+        Announce { needed, wanted: needed | OPTIONAL, collation }
+    }
+}
+
+impl Default for Announce {
+    fn default() -> Self {
+        Announce { needed: NEEDED, wanted: WANTED, collation: UTF8MB4.into() }
+    }
 }
 
 impl Default for ConnectOptions {
@@ -55,38 +83,59 @@ impl Default for ConnectOptions {
             max_packet: 128 << 20,
             attributes: Vec::new(),
             session: Vec::new(),
+            announce: Announce::default(),
         }
     }
 }
 
-/// What the server must offer.
-const NEEDED: CapabilityFlags = CapabilityFlags::CLIENT_PROTOCOL_41
+/// The capabilities that change what statements mean or how replies look, so that a client and the connection its
+/// statements are relayed over must agree on them.
+pub const RELAYED: CapabilityFlags = CapabilityFlags::CLIENT_FOUND_ROWS
+    .union(CapabilityFlags::CLIENT_IGNORE_SPACE)
+    .union(CapabilityFlags::CLIENT_INTERACTIVE)
+    .union(CapabilityFlags::CLIENT_LOCAL_FILES)
+    .union(CapabilityFlags::CLIENT_MULTI_RESULTS)
+    .union(CapabilityFlags::CLIENT_PS_MULTI_RESULTS)
+    .union(CapabilityFlags::CLIENT_DEPRECATE_EOF)
+    .union(CapabilityFlags::CLIENT_OPTIONAL_RESULTSET_METADATA)
+    .union(CapabilityFlags::CLIENT_QUERY_ATTRIBUTES);
+
+/// What every server must offer.
+const SPOKEN: CapabilityFlags = CapabilityFlags::CLIENT_PROTOCOL_41
     .union(CapabilityFlags::CLIENT_SECURE_CONNECTION)
     .union(CapabilityFlags::CLIENT_PLUGIN_AUTH)
-    .union(CapabilityFlags::CLIENT_DEPRECATE_EOF)
-    .union(CapabilityFlags::CLIENT_MULTI_STATEMENTS)
-    .union(CapabilityFlags::CLIENT_MULTI_RESULTS)
     .union(CapabilityFlags::CLIENT_TRANSACTIONS);
 
-/// What we use where the server offers it. No CLIENT_SESSION_TRACK: answers stay short.
-const WANTED: CapabilityFlags = NEEDED
-    .union(CapabilityFlags::CLIENT_LONG_PASSWORD)
+/// What a server must offer for our own statements.
+const NEEDED: CapabilityFlags = SPOKEN
+    .union(CapabilityFlags::CLIENT_DEPRECATE_EOF)
+    .union(CapabilityFlags::CLIENT_MULTI_STATEMENTS)
+    .union(CapabilityFlags::CLIENT_MULTI_RESULTS);
+
+/// What makes no difference to statements and replies.
+const OPTIONAL: CapabilityFlags = CapabilityFlags::CLIENT_LONG_PASSWORD
     .union(CapabilityFlags::CLIENT_LONG_FLAG)
-    .union(CapabilityFlags::CLIENT_FOUND_ROWS)
-    .union(CapabilityFlags::CLIENT_LOCAL_FILES)
     .union(CapabilityFlags::CLIENT_CONNECT_ATTRS)
     .union(CapabilityFlags::CLIENT_CONNECT_WITH_DB)
     .union(CapabilityFlags::CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA);
+
+/// What we use for our own statements where the server offers it. No CLIENT_SESSION_TRACK: answers stay short.
+const WANTED: CapabilityFlags = NEEDED
+    .union(OPTIONAL)
+    .union(CapabilityFlags::CLIENT_FOUND_ROWS)
+    .union(CapabilityFlags::CLIENT_LOCAL_FILES);
 
 /// The packet size we announce; the server does not act on it.
 const ANNOUNCED_PACKET: u32 = 1 << 30;
 /// utf8mb4_general_ci, the character set before the session's own SET NAMES.
 const UTF8MB4: u8 = 45;
+/// Where the answer to a greeting holds the collation, in one byte: after capabilities and packet size.
+const COLLATION_AT: usize = 8;
 /// Where a greeting holds the length of its challenge, counted from the NUL that ends the version text.
 const CHALLENGE_LENGTH_AT: usize = 21;
 
 const GREETING: &str = "the greeting";
-const LOGIN: &str = "the login";
+pub(super) const LOGIN: &str = "the login";
 
 impl Wire {
     /// Connects, logs in and sets the session up, within `options.connect_timeout`.
@@ -112,18 +161,21 @@ async fn connect(login: &Login, options: &ConnectOptions) -> Result<Wire, MysqlE
 
     wire.receive(GREETING).await?;
     let greeting = greeting(&wire)?;
-    let missing = NEEDED - greeting.capabilities();
+    let announce = options.announce;
+    let missing = announce.needed - greeting.capabilities();
     if !missing.is_empty() {
         return Err(wire.violation(format!("the server lacks {missing:?}; MySQL 5.7 or MariaDB 10.2 is the least")));
     }
-    wire.capabilities = WANTED & greeting.capabilities();
+    wire.capabilities = announce.wanted & greeting.capabilities();
     if login.database.is_none() {
         wire.capabilities.remove(CapabilityFlags::CLIENT_CONNECT_WITH_DB);
     }
     wire.server_version = greeting.server_version_str().into_owned();
     wire.connection_id = greeting.connection_id();
     wire.writer.seq = wire.reader.seq();
-    let mut wire = encrypt(wire, login, greeting.capabilities()).await?;
+    // A number that does not fit a byte is announced by COM_CHANGE_USER, which has two for it.
+    let collation = u8::try_from(announce.collation).unwrap_or(UTF8MB4);
+    let mut wire = encrypt(wire, login, greeting.capabilities(), collation).await?;
 
     let plugin = match greeting.auth_plugin() {
         Some(plugin @ AuthPlugin::MysqlNativePassword) => plugin.into_owned(),
@@ -142,9 +194,16 @@ async fn connect(login: &Login, options: &ConnectOptions) -> Result<Wire, MysqlE
         with_attributes.then(|| attributes(options)),
         ANNOUNCED_PACKET,
     );
-    wire.send(LOGIN, &serialized(&response)).await?;
+    let mut response = serialized(&response);
+    if let Some(byte) = response.get_mut(COLLATION_AT) {
+        *byte = collation;
+    }
+    wire.send(LOGIN, &response).await?;
     authenticate(&mut wire, login, plugin, nonce).await?;
     wire.settle();
+    if u16::from(collation) != announce.collation {
+        wire.change_user(login, options).await?;
+    }
 
     let session: Vec<&[u8]> = options.session.iter().map(String::as_bytes).collect();
     for outcome in wire.execute_all(&session).await? {
@@ -171,7 +230,12 @@ fn greeting(wire: &Wire) -> Result<HandshakePacket<'static>, MysqlError> {
 }
 
 /// Goes over to TLS where the endpoint's mode and the server say so.
-async fn encrypt(mut wire: Wire, login: &Login, offered: CapabilityFlags) -> Result<Wire, MysqlError> {
+async fn encrypt(
+    mut wire: Wire,
+    login: &Login,
+    offered: CapabilityFlags,
+    collation: u8,
+) -> Result<Wire, MysqlError> {
     let Address::Tcp { host, .. } = &login.endpoint.address else { return Ok(wire) };
     let Some(config) = tls::client_config(&login.endpoint)? else { return Ok(wire) };
     let failed = |address: &str, reason: String| MysqlError::Tls { address: address.to_owned(), reason };
@@ -182,7 +246,8 @@ async fn encrypt(mut wire: Wire, login: &Login, offered: CapabilityFlags) -> Res
         };
     }
     wire.capabilities.insert(CapabilityFlags::CLIENT_SSL);
-    wire.send("the TLS request", &serialized(&SslRequest::new(wire.capabilities, ANNOUNCED_PACKET, UTF8MB4))).await?;
+    let request = SslRequest::new(wire.capabilities, ANNOUNCED_PACKET, collation);
+    wire.send("the TLS request", &serialized(&request)).await?;
     if wire.reader.has_unread() {
         return Err(wire.violation("bytes in clear where TLS was to begin".to_owned()));
     }
@@ -196,7 +261,7 @@ async fn encrypt(mut wire: Wire, login: &Login, offered: CapabilityFlags) -> Res
 }
 
 /// Answers the server until it is content or refuses.
-async fn authenticate(
+pub(super) async fn authenticate(
     wire: &mut Wire,
     login: &Login,
     mut plugin: AuthPlugin<'static>,
@@ -225,6 +290,8 @@ async fn authenticate(
             [0x01, 0x04] if plugin == AuthPlugin::CachingSha2Password => {
                 if wire.stream.is_secure() {
                     auth::cleartext(password)
+                } else if nonce.is_empty() {
+                    return Err(wire.violation("full authentication without a challenge".to_owned()));
                 } else {
                     wire.writer.seq = wire.reader.seq();
                     wire.send(LOGIN, &[0x02]).await?;
@@ -244,7 +311,7 @@ async fn authenticate(
     }
 }
 
-fn attributes(options: &ConnectOptions) -> HashMap<String, String> {
+pub(super) fn attributes(options: &ConnectOptions) -> HashMap<String, String> {
     let own = [
         ("_client_name", env!("CARGO_PKG_NAME").to_owned()),
         ("_client_version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -254,11 +321,11 @@ fn attributes(options: &ConnectOptions) -> HashMap<String, String> {
     own.chain(options.attributes.iter().cloned()).collect()
 }
 
-fn refused(login: &Login, reason: impl Into<String>) -> MysqlError {
+pub(super) fn refused(login: &Login, reason: impl Into<String>) -> MysqlError {
     MysqlError::Login { address: login.endpoint.address.to_string(), user: login.user.clone(), reason: reason.into() }
 }
 
-fn serialized(packet: &impl MySerialize) -> Vec<u8> {
+pub(super) fn serialized(packet: &impl MySerialize) -> Vec<u8> {
     let mut bytes = Vec::new();
     packet.serialize(&mut bytes);
     bytes

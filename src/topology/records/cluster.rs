@@ -37,6 +37,9 @@ pub struct Shard {
     pub primary: Option<TabletAlias>,
     /// Raised with every change of the primary, so that a change to another and back is seen.
     pub term: u64,
+    /// When the primary became that, seconds since the Unix epoch, where known.
+    #[serde(default)]
+    pub primary_since: Option<u64>,
     /// The types this shard serves. Empty for one that a reshard has yet to fill, or has emptied: at any time the serving
     /// shards of a keyspace do not overlap in any type.
     pub serving: BTreeSet<TabletType>,

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod presence;
+mod rules;
 mod workflow;
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use cluster::{CellRecord, Keyspace, Shard, Tablet};
-pub use presence::{EnginePresence, Owner};
+pub use presence::{EnginePresence, GatewayPresence, Owner};
 pub use workflow::{Log, LogLine, Status, Stopped, TableStatus, Workflow};
 
 /// A kind of record. Stored as a JSON object with the field `version` beside the type's own.

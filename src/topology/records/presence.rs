@@ -23,6 +23,26 @@ impl Record for EnginePresence {
     const VERSION: u32 = 1;
 }
 
+/// A running gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayPresence {
+    /// Where it takes MySQL clients, as host:port.
+    pub listen: String,
+    /// Where its HTTP service listens, as host:port; empty for none.
+    pub address: String,
+    /// When it started, in seconds since the Unix epoch.
+    pub started: u64,
+    /// Its process id.
+    pub pid: u32,
+    /// The host it runs on.
+    pub host: String,
+}
+
+impl Record for GatewayPresence {
+    const KIND: &'static str = "gateway";
+    const VERSION: u32 = 1;
+}
+
 /// Who carries a workflow. The fencing token is not in the record: it is the revision that wrote it, which the store
 /// itself hands out, once and rising.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

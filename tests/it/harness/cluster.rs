@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use shardlift::local::cluster::{Cluster, ClusterSpec, Member};
-use shardlift::local::{Etcd, InstallOptions, Mysqld, Servers, ensure};
+use shardlift::local::{Account, Etcd, InstallOptions, Mysqld, Servers, ensure};
 use shardlift::model::workflow::TabletType;
 use shardlift::mysql::{Endpoint, Login, Secret};
 use tempfile::TempDir;
@@ -91,6 +91,11 @@ impl TestCluster {
     /// A database on one of the servers, as the account that may do everything.
     pub fn db(&self, server: &Mysqld, database: &str) -> Db {
         Db::new(server, self.cluster.engine(), database)
+    }
+
+    /// The account applications use.
+    pub fn app(&self) -> &Account {
+        self.cluster.app()
     }
 
     /// The login of the data path at one of the servers.

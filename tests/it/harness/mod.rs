@@ -7,6 +7,7 @@
 
 mod cluster;
 mod compare;
+mod gateway;
 mod ledger;
 mod program;
 mod sql;
@@ -15,6 +16,7 @@ mod wait;
 
 pub use cluster::{TestCluster, servers};
 pub use compare::compare_tables;
+pub use gateway::Gateway;
 pub use ledger::{Ledger, Load};
 pub use program::Shardlift;
 pub use sql::Db;

@@ -10,6 +10,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -63,6 +64,16 @@ impl Shardlift {
         let ran = self.run(line).await;
         assert_eq!(ran.code, Some(0), "`{line}`: {ran}");
         ran.stdout
+    }
+
+    /// What a command prints that must succeed, given `input` to read.
+    pub async fn must_with(&self, line: &str, input: &str) -> String {
+        let mut command = self.command(line);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+        let output = timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap();
+        assert!(output.status.success(), "`{line}`: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// The complaint of a command that must be refused.
@@ -166,9 +177,29 @@ impl Running {
         self.signal(Signal::SIGCONT);
     }
 
+    /// Asks it to end (SIGTERM).
+    pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap_or_else(|| panic!("it has ended: {}", self.log()))
+    }
+
+    /// All it said.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
+    }
+
     /// The end of what it said, and where the rest is.
     pub fn log(&self) -> String {
-        let text = String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned();
+        let text = self.said();
         let end: Vec<&str> = text.lines().rev().take(30).collect();
         let end: Vec<&str> = end.into_iter().rev().collect();
         format!("the end of {}:\n{}", self.log.display(), end.join("\n"))
@@ -176,7 +207,6 @@ impl Running {
 
     fn signal(&self, signal: Signal) {
         // The id is ours until the child is waited for.
-        let pid = self.child.id().unwrap_or_else(|| panic!("it has ended: {}", self.log()));
-        kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
+        kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap();
     }
 }

@@ -20,10 +20,15 @@ pub struct Db {
 impl Db {
     /// `database` on `server` as `account`, over TCP; it need not exist before it is used.
     pub fn new(server: &Mysqld, account: &Account, database: &str) -> Self {
+        let opts = OptsBuilder::from_opts(server.opts(account));
+        Self::over(opts, database, format!("{database} on port {}", server.port()))
+    }
+
+    /// `database` over connections made so; `name` is how failures name it.
+    pub fn over(opts: OptsBuilder, database: &str, name: String) -> Self {
         // Without a default schema in the handshake, which would fail for one that is yet to be made.
         let setup = vec!["SET time_zone = '+00:00'".to_owned(), format!("USE `{database}`")];
-        let opts = OptsBuilder::from_opts(server.opts(account)).setup(setup);
-        Self { opts: opts.into(), name: format!("{database} on port {}", server.port()) }
+        Self { opts: opts.setup(setup).into(), name }
     }
 
     /// A connection.

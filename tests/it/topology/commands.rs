@@ -15,7 +15,7 @@ use super::backend::Backend;
 
 pub(super) async fn contended_updates_all_count(backend: &Backend) {
     let path = paths::shard(&"commerce".parse().unwrap(), &"0".parse().unwrap());
-    let shard = Shard { primary: None, term: 0, serving: Default::default() };
+    let shard = Shard { primary: None, term: 0, primary_since: None, serving: Default::default() };
     backend.topology().await.create(&path, &shard).await.unwrap();
     let mut tasks = Vec::new();
     for _ in 0..4 {

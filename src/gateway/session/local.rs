@@ -1,0 +1,223 @@
+//! What the gateway answers by itself: USE, transactions no server knows of yet, SHOW of the cluster, KILL.
+
+use mysql_common::constants::StatusFlags;
+
+use crate::gateway::client::{ClientError, ColumnSpec, SqlError, StateChange, packets};
+use crate::gateway::route::parse_target;
+use crate::gateway::sessions::Target as Found;
+use crate::gateway::show::{self, Answer};
+use crate::gateway::sql::{Assignment, Kind, Scope, Statement, analyze, quote_identifier};
+use crate::gateway::view::Tablet;
+use crate::mysql::wire::relay::{RelayError, ReplyKind};
+
+use super::txn::Txn;
+use super::{Flow, Session};
+
+const FIELD_LIST: u8 = 0x04;
+/// Character sets in which a backslash or a quote may be part of a character: texts in them cannot be read safely.
+const UNSAFE: [&str; 6] = ["big5", "cp932", "gb18030", "gbk", "sjis", "ucs2"];
+/// What the gateway needs for itself on every connection.
+const OWN: [&str; 3] = ["session_track_system_variables", "session_track_schema", "session_track_state_change"];
+/// The variable that lets streams pass the fences (design §5.1).
+const STREAM: &str = "shardlift_stream";
+
+impl Session {
+    /// Answers a statement that needs no server; `None` for all others. `binary`: as a prepared statement's result.
+    pub(super) async fn answer(
+        &mut self,
+        statement: &Statement,
+        sql: &[u8],
+        binary: bool,
+        more: bool,
+    ) -> Result<Option<Flow>, ClientError> {
+        let flow = match &statement.kind {
+            Kind::Empty => self.fail(SqlError::new(1065, b"42000", "Query was empty")).await?,
+            Kind::Use(name) => match sql.get(name.span.end..).map(<[u8]>::trim_ascii) {
+                None | Some(b"" | b"`" | b";" | b"`;") => self.aim(&name.text, more).await?,
+                Some(rest) => self.fail(SqlError::syntax(rest)).await?,
+            },
+            Kind::Begin { consistent_snapshot: false, .. } if !matches!(self.txn, Txn::Open(_)) && !self.keep.any() => {
+                self.txn = Txn::Begun(sql.to_vec());
+                self.done_with(Vec::new(), more).await?
+            }
+            Kind::Commit { chain, release } | Kind::Rollback { chain, release }
+                if !matches!(self.txn, Txn::Open(_)) && self.held.is_empty() =>
+            {
+                self.txn = if *chain { Txn::Begun(b"BEGIN".to_vec()) } else { Txn::None };
+                self.done_with(Vec::new(), more).await?;
+                if *release { Flow::Quit } else { Flow::On }
+            }
+            Kind::Kill { query_only, id } => self.kill(*id, *query_only).await?,
+            Kind::Diagnostics if self.last.refusal.is_some() => match self.refusal_shown(sql, binary, more).await? {
+                Some(flow) => flow,
+                None => return Ok(None),
+            },
+            Kind::Set(assignments) => match refused_setting(assignments, sql) {
+                Some(error) => self.fail(error).await?,
+                None => return Ok(None),
+            },
+            Kind::Show(_) => match self.listing(statement) {
+                Some(Ok(answer)) => self.show(answer, binary, more).await?,
+                Some(Err(error)) => self.fail(error).await?,
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        Ok(Some(flow))
+    }
+
+    /// The answer to a SHOW of the cluster.
+    pub(super) fn listing(&self, statement: &Statement) -> Option<Result<Answer, SqlError>> {
+        let healths = self.gateway.healths.borrow();
+        let seen = |tablet: &Tablet| healths.get(&tablet.alias).cloned();
+        let answer = show::answer(statement, &self.view(), &self.target, &seen)?;
+        Some(answer.map_err(SqlError::from))
+    }
+
+    async fn show(&mut self, answer: Answer, binary: bool, more: bool) -> Result<Flow, ClientError> {
+        let columns: Vec<ColumnSpec> = answer.columns.iter().copied().map(ColumnSpec::text).collect();
+        self.table(&columns, answer.rows, binary, more).await
+    }
+
+    async fn table(
+        &mut self,
+        columns: &[ColumnSpec],
+        rows: Vec<Vec<String>>,
+        binary: bool,
+        more: bool,
+    ) -> Result<Flow, ClientError> {
+        let mut status = self.status();
+        status.set(StatusFlags::SERVER_MORE_RESULTS_EXISTS, more);
+        let rows = rows.into_iter().map(|row| row.into_iter().map(Some));
+        match binary {
+            true => self.client.binary_result(columns, rows, 0, status).await?,
+            false => self.client.text_result(columns, rows, 0, status).await?,
+        }
+        self.last.refusal = None;
+        Ok(Flow::On)
+    }
+
+    /// COM_INIT_DB.
+    pub(super) async fn use_target(&mut self, text: &str) -> Result<Flow, ClientError> {
+        self.aim(text, false).await
+    }
+
+    async fn aim(&mut self, text: &str, more: bool) -> Result<Flow, ClientError> {
+        if text.is_empty() {
+            return self.fail(SqlError::new(1046, b"3D000", "No database selected")).await;
+        }
+        match parse_target(&self.view(), text) {
+            Ok(target) => self.target = target,
+            Err(refusal) => return self.fail(refusal.into()).await,
+        }
+        self.last.refusal = None;
+        self.done_with(vec![StateChange::Schema(text.as_bytes().to_vec())], more).await
+    }
+
+    /// SHOW WARNINGS and SHOW ERRORS after an error of the gateway's own.
+    async fn refusal_shown(&mut self, sql: &[u8], binary: bool, more: bool) -> Result<Option<Flow>, ClientError> {
+        let Some(refusal) = self.last.refusal.clone() else { return Ok(None) };
+        let mut words = sql.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let (show, what) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let listed = [&b"WARNINGS"[..], b"ERRORS"].iter().any(|known| what.eq_ignore_ascii_case(known));
+        if !show.eq_ignore_ascii_case(b"SHOW") || !listed {
+            return Ok(None);
+        }
+        let columns = [ColumnSpec::text("Level"), ColumnSpec::number("Code"), ColumnSpec::text("Message")];
+        let row = vec!["Error".to_owned(), refusal.code.to_string(), refusal.message.clone()];
+        let flow = self.table(&columns, vec![row], binary, more).await?;
+        self.last.refusal = Some(refusal);
+        Ok(Some(flow))
+    }
+
+    /// KILL and COM_PROCESS_KILL.
+    pub(super) async fn kill(&mut self, id: Option<u64>, query_only: bool) -> Result<Flow, ClientError> {
+        let Some(id) = id else {
+            let text = "KILL takes a number here, the connection's id as this gateway gave it";
+            return self.fail(SqlError::new(1235, b"42000", text)).await;
+        };
+        let user = self.client.identity().user.clone();
+        match self.gateway.sessions.kill(id, &user, query_only) {
+            Found::Unknown => self.fail(SqlError::new(1094, b"HY000", format!("Unknown thread id: {id}"))).await,
+            Found::Denied => {
+                self.fail(SqlError::new(1095, b"HY000", format!("You are not owner of thread {id}"))).await
+            }
+            Found::Found(running) => {
+                if let Some(running) = running
+                    && let Err(error) = self.gateway.pools.kill_query(&running).await
+                {
+                    let text = format!("the statement of thread {id} could not be ended: {error}");
+                    return self.fail(SqlError::new(1105, b"HY000", text)).await;
+                }
+                self.done().await
+            }
+        }
+    }
+
+    /// COM_SET_OPTION.
+    pub(super) async fn set_option(&mut self, option: u16) -> Result<Flow, ClientError> {
+        match option {
+            0 => self.several = true,
+            1 => self.several = false,
+            _ => return self.fail(SqlError::new(1047, b"08S01", "Unknown command")).await,
+        }
+        let mut packet = Vec::new();
+        packets::end_of_rows(&mut packet, 0, self.status(), self.client.identity().capabilities);
+        self.client.packet(&packet).await?;
+        Ok(Flow::On)
+    }
+
+    /// COM_FIELD_LIST.
+    pub(super) async fn field_list(&mut self, table: &[u8], wildcard: &[u8]) -> Result<Flow, ClientError> {
+        let describe = [b"DESCRIBE ", quote_identifier(&String::from_utf8_lossy(table)).as_slice()].concat();
+        let statement = analyze(&describe, self.mode);
+        let route = match self.routed(&statement, &describe) {
+            Ok(route) => route,
+            Err(error) => return self.fail(error).await,
+        };
+        let mut checkout = match self.obtain(&route, &statement).await {
+            Ok(checkout) => checkout,
+            Err(error) => return self.fail(error).await,
+        };
+        let body = [table, b"\0", wildcard].concat();
+        if let Err(error) = checkout.backend.request(FIELD_LIST, &body).await {
+            let error = self.gone(&error, checkout, false);
+            return self.fail(error).await;
+        }
+        match self.relay(&mut checkout, ReplyKind::Rows, false).await {
+            Ok(_) => {
+                self.settle(checkout);
+                Ok(Flow::On)
+            }
+            Err(RelayError::Client(error)) => Err(error.into()),
+            Err(RelayError::Server { error, .. }) => {
+                let error = self.gone(&error, checkout, true);
+                self.fail(error).await
+            }
+        }
+    }
+}
+
+/// Why a SET is not sent to a server.
+fn refused_setting(assignments: &[Assignment], sql: &[u8]) -> Option<SqlError> {
+    let refuse = |text: String| Some(SqlError::new(1235, b"42000", text));
+    for assignment in assignments {
+        let name = assignment.name.as_str();
+        if OWN.contains(&name) {
+            return refuse(format!("{name} cannot be set through the gateway, which uses it itself"));
+        }
+        if assignment.scope == Scope::User && name == STREAM {
+            return refuse(format!("@{STREAM} is what shardlift's own streams are known by; it cannot be set here"));
+        }
+        let charset = matches!(assignment.scope, Scope::Names | Scope::CharacterSet) || name == "character_set_client";
+        let value = String::from_utf8_lossy(sql.get(assignment.value.clone()).unwrap_or_default()).to_lowercase();
+        let word: String = value.chars().skip_while(|c| "'\"`".contains(*c)).take_while(char::is_ascii_alphanumeric).collect();
+        if charset && UNSAFE.contains(&word.as_str()) {
+            return refuse(format!(
+                "statements in character set {word} cannot be read safely by a gateway (bytes of its characters look like \
+                 quotes); use utf8mb4"
+            ));
+        }
+    }
+    None
+}

@@ -1,0 +1,37 @@
+//! The parts of `@@sql_mode` that change how a statement's text is cut into tokens.
+
+/// What the lexer must know of a session's `sql_mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SqlMode {
+    /// `ANSI_QUOTES`: `"x"` is an identifier, not a string.
+    pub ansi_quotes: bool,
+    /// `NO_BACKSLASH_ESCAPES`: a backslash within a string is an ordinary byte.
+    pub no_backslash_escapes: bool,
+}
+
+impl SqlMode {
+    /// Reads the text of `@@sql_mode`: names parted by commas, in any case. A name it does not know changes nothing.
+    pub fn parse(value: &str) -> Self {
+        let mut mode = Self::default();
+        for name in value.split(',').map(str::trim) {
+            // Servers spell combinations out, but a text taken from a client's `SET` may hold the bare `ANSI`.
+            mode.ansi_quotes |= name.eq_ignore_ascii_case("ANSI_QUOTES") || name.eq_ignore_ascii_case("ANSI");
+            mode.no_backslash_escapes |= name.eq_ignore_ascii_case("NO_BACKSLASH_ESCAPES");
+        }
+        mode
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SqlMode;
+
+    #[test]
+    fn names_are_found_in_the_list() {
+        assert_eq!(SqlMode::parse("ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES"), SqlMode::default());
+        assert_eq!(SqlMode::parse(""), SqlMode::default());
+        let both = SqlMode { ansi_quotes: true, no_backslash_escapes: true };
+        assert_eq!(SqlMode::parse("ansi_quotes, NO_BACKSLASH_ESCAPES"), both);
+        assert!(SqlMode::parse("REAL_AS_FLOAT,PIPES_AS_CONCAT,ANSI").ansi_quotes);
+    }
+}

@@ -1,0 +1,171 @@
+//! From the topology's records to a View. Pure; what it keeps between Views are the rule sets it has read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::unreadable::tables_of;
+use super::{Keyspace, Shard, Tablet, View};
+use crate::model::routing::{RuleSet, TableMove};
+use crate::model::{KeyspaceName, ShardName, TabletAlias};
+use crate::sharding::RoutingRules;
+use crate::sharding::rules::{Rule, check};
+use crate::topology::store::{Entry, Revision};
+use crate::topology::{Path, Record, paths, records};
+
+/// Builds one View after the other.
+#[derive(Debug, Default)]
+pub struct Builder {
+    /// Each readable set of rules as last read, with the revision that wrote it.
+    sets: BTreeMap<Path, (Revision, Set)>,
+    /// What was wrong in the last View, by path, so that it is logged once.
+    wrong: BTreeMap<Path, String>,
+}
+
+/// A set of routing rules.
+#[derive(Debug, Clone)]
+pub(super) enum Set {
+    Operator(Vec<Rule>),
+    Workflow(Arc<TableMove>),
+}
+
+/// Whether a View changes with this record.
+pub(super) fn concerns(path: &Path) -> bool {
+    let folders = [paths::keyspaces(), paths::all_shards(), paths::tablets(), paths::rules()];
+    folders.iter().any(|folder| folder.holds(path))
+}
+
+type Wrong = BTreeMap<Path, String>;
+
+impl Builder {
+    /// The View of these records.
+    pub fn build(&mut self, revision: Revision, entries: &BTreeMap<Path, Entry>) -> View {
+        let mut wrong = Wrong::new();
+        let mut keyspaces = read_keyspaces(entries, &mut wrong);
+        read_shards(entries, &mut keyspaces, &mut wrong);
+        read_tablets(entries, &mut keyspaces, &mut wrong);
+        let rules = Arc::new(self.read_rules(entries, &mut wrong));
+        for (path, why) in &wrong {
+            if self.wrong.get(path) != Some(why) {
+                tracing::error!(%path, %why, "a topology record cannot be used; what it is about is refused");
+            }
+        }
+        self.wrong = wrong;
+        View { revision, since: Some(SystemTime::now()), keyspaces, rules }
+    }
+
+    fn read_rules(&mut self, entries: &BTreeMap<Path, Entry>, wrong: &mut Wrong) -> RoutingRules {
+        let mut rules = RoutingRules::default();
+        let mut sets = BTreeMap::new();
+        for (path, entry) in entries.iter().filter(|(path, _)| paths::rules().holds(path)) {
+            let known = self.sets.remove(path);
+            let set = match &known {
+                Some((revision, set)) if *revision == entry.mod_revision => Ok(set.clone()),
+                _ => read_set(path, &entry.value),
+            };
+            match set {
+                Ok(set) => {
+                    match &set {
+                        Set::Operator(list) => rules.add_rules(path.name(), list.clone()),
+                        Set::Workflow(moved) => rules.add_move(path.name(), moved),
+                    }
+                    sets.insert(path.clone(), (entry.mod_revision, set));
+                }
+                Err(why) => {
+                    let known = known.map(|(revision, set)| {
+                        // Kept for its names only: the revision that cannot be read is another one.
+                        sets.insert(path.clone(), (revision, set.clone()));
+                        set
+                    });
+                    match tables_of(path, &entry.value, known.as_ref(), entries) {
+                        Some(tables) => rules.add_unreadable(path.name(), &why, tables),
+                        None => rules.set_blind(path.name(), &why),
+                    }
+                    wrong.insert(path.clone(), why);
+                }
+            }
+        }
+        self.sets = sets;
+        rules
+    }
+}
+
+fn read_set(path: &Path, value: &[u8]) -> Result<Set, String> {
+    if *path == paths::operator_rules() {
+        let set = RuleSet::decode(value).map_err(|error| error.to_string())?;
+        return check(&set).map(Set::Operator).map_err(|error| error.to_string());
+    }
+    TableMove::decode(value).map(|moved| Set::Workflow(Arc::new(moved))).map_err(|error| error.to_string())
+}
+
+fn read_keyspaces(entries: &BTreeMap<Path, Entry>, wrong: &mut Wrong) -> BTreeMap<String, Keyspace> {
+    let mut keyspaces = BTreeMap::new();
+    for (path, entry) in entries.iter().filter(|(path, _)| paths::keyspaces().holds(path)) {
+        let unreadable =
+            records::Keyspace::decode(&entry.value).err().map(|error| note(wrong, path, error.to_string()));
+        match path.name().parse::<KeyspaceName>() {
+            Ok(name) => {
+                keyspaces.insert(path.name().into(), Keyspace { name, shards: Vec::new(), unreadable });
+            }
+            Err(error) => drop(note(wrong, path, error.to_string())),
+        }
+    }
+    keyspaces
+}
+
+/// Remembers what is wrong with a record, and says it for those who ask for what it is about.
+fn note(wrong: &mut Wrong, path: &Path, why: String) -> String {
+    let said = format!("topology record {path} cannot be read: {why}");
+    wrong.insert(path.clone(), why);
+    said
+}
+
+fn read_shards(entries: &BTreeMap<Path, Entry>, keyspaces: &mut BTreeMap<String, Keyspace>, wrong: &mut Wrong) {
+    for (path, entry) in entries.iter().filter(|(path, _)| paths::all_shards().holds(path)) {
+        let Some(keyspace) = path.segments().nth(1).and_then(|name| keyspaces.get_mut(name)) else {
+            note(wrong, path, "its keyspace does not exist".into());
+            continue;
+        };
+        let read = path.name().parse::<ShardName>().map_err(|error| error.to_string()).and_then(|name| {
+            let record = records::Shard::decode(&entry.value).map_err(|error| error.to_string())?;
+            Ok((name, record))
+        });
+        match read {
+            Ok((name, record)) => keyspace.shards.push(Shard {
+                keyspace: keyspace.name.clone(),
+                name,
+                primary: record.primary,
+                term: record.term,
+                primary_since: record.primary_since,
+                serving: record.serving,
+                tablets: Vec::new(),
+            }),
+            // Which shards serve is not known then.
+            Err(why) => {
+                let said = note(wrong, path, why);
+                keyspace.unreadable.get_or_insert(said);
+            }
+        }
+    }
+}
+
+fn read_tablets(entries: &BTreeMap<Path, Entry>, keyspaces: &mut BTreeMap<String, Keyspace>, wrong: &mut Wrong) {
+    for (path, entry) in entries.iter().filter(|(path, _)| paths::tablets().holds(path)) {
+        let read = path.name().parse::<TabletAlias>().map_err(|error| error.to_string()).and_then(|alias| {
+            let record = records::Tablet::decode(&entry.value).map_err(|error| error.to_string())?;
+            Ok(Tablet { alias, record })
+        });
+        match read {
+            Ok(tablet) => {
+                let keyspace = keyspaces.get_mut(tablet.record.keyspace.as_str());
+                let shard = keyspace
+                    .and_then(|keyspace| keyspace.shards.iter_mut().find(|shard| shard.name == tablet.record.shard));
+                match shard {
+                    Some(shard) => shard.tablets.push(Arc::new(tablet)),
+                    None => drop(note(wrong, path, "its shard does not exist".into())),
+                }
+            }
+            Err(why) => drop(note(wrong, path, why)),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+-- XA transactions, prepared ones included.
+XA START 'one';
+INSERT INTO empty_table VALUES (1, 1);
+SELECT * FROM empty_table;
+BEGIN;
+COMMIT;
+XA END 'one';
+INSERT INTO empty_table VALUES (2, 1);
+XA PREPARE 'one';
+SELECT 1;
+-- @session b
+XA COMMIT 'one';
+XA COMMIT 'one';
+SELECT * FROM empty_table;
+XA BEGIN X'01FF', 'branch', 7;
+DELETE FROM empty_table;
+XA END X'01FF', 'branch', 7;
+XA ROLLBACK X'01FF', 'branch', 7;
+SELECT * FROM empty_table;
+XA START 'two';
+UPDATE product SET stock = 99 WHERE sku = 'SKU-1001';
+XA END 'two';
+XA COMMIT 'two' ONE PHASE;
+SELECT stock FROM product WHERE sku = 'SKU-1001';
+XA START 'three';
+XA END 'three';
+XA PREPARE 'three';
+XA ROLLBACK 'three';
+XA END 'nosuch';
+XA COMMIT 'nosuch';
+XA RECOVER;
+XA NOSUCH 'x';
+XA START 'four';
+XA END 'four' SUSPEND;
+XA ROLLBACK 'four';
+BEGIN;
+XA START 'five';
+ROLLBACK;
