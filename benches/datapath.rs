@@ -27,6 +27,7 @@ mod results;
 mod stage;
 #[path = "datapath/sysbench.rs"]
 mod sysbench;
+mod testbed;
 
 use std::process::ExitCode;
 

@@ -44,13 +44,13 @@ impl Flags {
             keep: self.keep,
             dir: self.dir,
             install: self.programs.options(false),
-            engine: daemon::instance_id().context("no name can be made for the demo's engine")?,
+            id: daemon::instance_id().context("no name can be made for the demo's engine and gateway")?,
         };
         let cancel = CancellationToken::new();
         let signals = daemon::cancel_on_signal(cancel.clone())?;
         let ended = demo::run(options, cancel).await;
         signals.abort();
-        let Ended { equal, kept } = ended?;
+        let Ended { proven, kept } = ended?;
         if let Some(kept) = kept {
             let servers = cluster::status(&kept.spec().dir).await?;
             let which = format!("-k {} -w {}", demo::TARGET, demo::WORKFLOW);
@@ -60,6 +60,6 @@ impl Flags {
             context.output.done(&format!("  shardlift movetables status {which} --watch"))?;
             context.output.done(&format!("{}, and remove that folder", guide(&kept, &servers, true)))?;
         }
-        Ok(if equal { Outcome::Done } else { Outcome::Failed })
+        Ok(if proven { Outcome::Done } else { Outcome::Failed })
     }
 }

@@ -20,13 +20,15 @@ use crate::gateway::Limits;
 use crate::gateway::backend::PoolOptions;
 use crate::gateway::client::password::PasswordHash;
 use crate::gateway::client::prompt::read_password;
-use crate::gateway::client::{Offer, RsaKeys, Users, tls};
+use crate::gateway::client::{Budget, Offer, RsaKeys, Users, tls};
 use crate::gateway::serve::Doors;
 use crate::model::InstanceId;
 use crate::mysql::wire::ConnectOptions;
 use crate::topology::records::GatewayPresence;
 use crate::topology::{Versioned, paths};
 
+/// The port clients find a gateway at, unless told otherwise.
+pub(super) const PORT: u16 = 15306;
 /// How long a login may take.
 const LOGIN: Duration = Duration::from_secs(10);
 
@@ -46,7 +48,7 @@ pub(super) struct Flags {
     #[arg(long)]
     id: Option<InstanceId>,
     /// Where MySQL clients connect
-    #[arg(long, default_value = "127.0.0.1:15306", env = "SHARDLIFT_GATEWAY_LISTEN", value_name = "HOST:PORT")]
+    #[arg(long, default_value_t = format!("127.0.0.1:{PORT}"), env = "SHARDLIFT_GATEWAY_LISTEN", value_name = "HOST:PORT")]
     listen: String,
     /// A Unix socket for clients on this host
     #[arg(long, value_name = "PATH")]
@@ -54,15 +56,18 @@ pub(super) struct Flags {
     /// Who may log in: a JSON file, { "app": { "hash": "$A$005$…", "credential": "app" } }, mode 0600
     #[arg(long, env = "SHARDLIFT_GATEWAY_USERS", value_name = "FILE")]
     users: PathBuf,
-    /// The certificate shown to clients, PEM
+    /// The certificate shown to clients, PEM [default: one made at the start, which nobody can verify]
     #[arg(long, requires = "tls_key", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
     /// Its key, PEM
     #[arg(long, requires = "tls_cert", value_name = "FILE")]
     tls_key: Option<PathBuf>,
     /// Refuse clients that do not use TLS
-    #[arg(long, requires = "tls_cert")]
+    #[arg(long)]
     require_tls: bool,
+    /// Do not offer TLS
+    #[arg(long, conflicts_with_all = ["tls_cert", "require_tls"])]
+    no_tls: bool,
     /// Most connections to each tablet
     #[arg(long, default_value_t = 100, value_name = "N")]
     pool_size: usize,
@@ -84,6 +89,9 @@ pub(super) struct Flags {
     /// The longest statement taken from a client, in bytes
     #[arg(long, default_value_t = 64 << 20, value_name = "BYTES")]
     max_allowed_packet: usize,
+    /// What statements over 1 MiB of all clients may take together, in bytes; those that find no room wait
+    #[arg(long, default_value_t = 128 << 20, value_name = "BYTES")]
+    packet_memory: usize,
     /// The version told to clients [default: that of a server it finds]
     #[arg(long, value_name = "TEXT")]
     server_version: Option<String>,
@@ -113,11 +121,14 @@ impl Flags {
             None => daemon::instance_id().context("no name can be made for this gateway; give one with --id")?,
         };
         let tls = match (&self.tls_cert, &self.tls_key) {
+            _ if self.no_tls => None,
             (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key)?),
-            _ => None,
+            _ => Some(tls::self_signed(&daemon::host_name())?),
         };
         let users = Arc::new(Users::load(&self.users)?);
-        let tcp = TcpListener::bind(&self.listen).await.with_context(|| format!("--listen {}", self.listen))?;
+        let tcp = TcpListener::bind(&self.listen)
+            .await
+            .with_context(|| format!("--listen {}; give another address, or port 0 for any free one", self.listen))?;
         let unix = match &self.socket {
             None => None,
             Some(path) => Some(UnixListener::bind(path).with_context(|| {
@@ -136,6 +147,7 @@ impl Flags {
                 keys: RsaKeys::new(),
                 users: users.clone(),
                 max_packet: self.max_allowed_packet,
+                budget: Budget::new(self.packet_memory),
                 login_timeout: LOGIN,
                 require_tls: self.require_tls,
             },
@@ -153,7 +165,8 @@ impl Flags {
         let reload = tokio::spawn(reload(users));
         let outcome = service
             .run(drain, |listen, http| {
-                let metrics = if http.is_empty() { String::new() } else { format!(", metrics on http://{http}/metrics") };
+                let metrics =
+                    if http.is_empty() { String::new() } else { format!(", metrics on http://{http}/metrics") };
                 println!("gateway {id} listens on {listen}{metrics}");
             })
             .await;
@@ -195,7 +208,14 @@ impl Listed for Line {
 
     fn cells(&self) -> Vec<String> {
         let http = if self.http.is_empty() { "-".into() } else { self.http.clone() };
-        vec![self.gateway.clone(), self.host.clone(), self.pid.to_string(), self.listen.clone(), http, clock(self.started)]
+        vec![
+            self.gateway.clone(),
+            self.host.clone(),
+            self.pid.to_string(),
+            self.listen.clone(),
+            http,
+            clock(self.started),
+        ]
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Context, Listed, Outcome};
+use crate::gateway::client::users;
 use crate::local::cluster::{self, Cluster, ClusterSpec, LocalKeyspace, ServerState, ServerStatus};
 use crate::local::{self, InstallOptions, Lifetime, Progress, Stage};
 use crate::model::workflow::TabletType;
@@ -199,6 +200,7 @@ async fn up(context: &Context, mut args: UpArgs) -> Result<Outcome> {
         cluster.stop().await?;
         return Ok(Outcome::Failed);
     }
+    make_users(&cluster)?;
     let listed = list(context, &dir).await?;
     // Who reads JSON has all of this in the listing, and the paths follow from the folder.
     if !context.output.is_json() {
@@ -232,6 +234,12 @@ async fn up(context: &Context, mut args: UpArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// Who may log in to a gateway in front of it: applications, as on its servers.
+fn make_users(cluster: &Cluster) -> Result<()> {
+    let (file, app) = (cluster.spec().users_file(), cluster.app());
+    Ok(users::create(&file, &app.user, &app.password, cluster.app_credential())?)
+}
+
 /// What to do with a cluster that is up.
 pub(super) fn guide(cluster: &Cluster, servers: &[ServerStatus], background: bool) -> String {
     let spec = cluster.spec();
@@ -251,7 +259,14 @@ pub(super) fn guide(cluster: &Cluster, servers: &[ServerStatus], background: boo
     if spec.name.as_str() != "main" {
         text.push_str(&format!("  export SHARDLIFT_CLUSTER={}\n", spec.name));
     }
+    let users = shell_word(&spec.users_file().display().to_string());
+    text.push_str(&format!("  export SHARDLIFT_GATEWAY_USERS={users}\n"));
     text.push_str("\nNext:\n  shardlift tablet list\n  shardlift tablet check\n  shardlift engine run\n");
+    text.push_str("  shardlift gateway run\n");
+    if let Some(keyspace) = spec.keyspaces.first() {
+        let (port, name) = (super::gateway::PORT, &keyspace.name);
+        text.push_str(&format!("\nMySQL through that gateway:\n  {script} --host=127.0.0.1 --port={port} {name}\n"));
+    }
     text.push_str(&match background {
         true => format!("\nEnd it with: shardlift local down --dir {dir}"),
         false => "\nCtrl-C ends it.".into(),

@@ -104,7 +104,8 @@ impl Service {
         });
         tokio::spawn(keep_level(pools.clone(), views.clone(), heard.clone(), metrics.clone(), end.clone()));
         if self.offer.version.is_empty() {
-            let found = timeout(FIND_VERSION, version(&views.borrow().clone(), &self.credentials)).await;
+            let view = views.borrow().clone();
+            let found = timeout(FIND_VERSION, version(&view, &self.credentials)).await;
             let found = found.ok().flatten().unwrap_or_else(|| SOME_VERSION.into());
             self.offer.version = format!("{found}-shardlift");
         }
@@ -119,6 +120,13 @@ impl Service {
         let serving = http.map(|http| {
             let (metrics, drain) = (metrics.clone(), drain.clone());
             tokio::spawn(http.serve(registry, move || health(&metrics, &drain), end.clone()))
+        });
+        let keys = self.offer.keys.clone();
+        tokio::spawn(async move {
+            // Made before somebody waits for it.
+            if let Err(error) = keys.public().await {
+                tracing::error!(%error, "there is no RSA key: passwords are taken over TLS only");
+            }
         });
         ready(&listen, &address);
 

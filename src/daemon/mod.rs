@@ -16,7 +16,7 @@ pub fn instance_id() -> Option<InstanceId> {
 }
 
 /// This host's name.
-fn host_name() -> String {
+pub fn host_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "host".into());
     host.trim().into()
 }

@@ -64,7 +64,7 @@ impl Console {
     }
 
     fn label(&self) -> String {
-        self.dim(&format!(" [{}/{}]", self.step, self.steps))
+        self.dim(&format!(" [{:>2}/{}]", self.step, self.steps))
     }
 
     pub(super) fn bold(&self, text: &str) -> String {

@@ -1,4 +1,4 @@
-//! A database on one of the demo's servers, reached with `mysql_async` through the server's socket.
+//! A database on one of the demo's servers, reached with `mysql_async` through the server's socket or the gateway.
 //!
 //! Nothing of the engine's own ways to MySQL is used here: who proves must not stand on what is to be proven.
 
@@ -35,6 +35,19 @@ impl Database {
             .pass(Some(&account.password))
             .db_name(Some(name));
         Ok(Self { name, opts: opts.into() })
+    }
+
+    /// The same, through the gateway that listens at `port` of this machine.
+    pub(super) fn through(port: u16, name: &'static str, account: &Account) -> Self {
+        let opts = OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(port)
+            // Or it would look for the server behind the gateway and connect past it.
+            .prefer_socket(false)
+            .user(Some(&account.user))
+            .pass(Some(&account.password))
+            .db_name(Some(name));
+        Self { name, opts: opts.into() }
     }
 
     pub(super) async fn connect(&self) -> Result<Conn, DemoError> {

@@ -4,7 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::daemon::gateway::GatewayError;
 use crate::engine::EngineError;
+use crate::gateway::client::UsersError;
 use crate::local::LocalError;
 use crate::model::NameError;
 use crate::progress::ProgressError;
@@ -75,6 +77,15 @@ pub enum DemoError {
     /// The workflow did not get on.
     #[error(transparent)]
     Progress(#[from] ProgressError),
+    /// The gateway ended while it was needed.
+    #[error("the gateway ended")]
+    GatewayEnded,
+    /// The gateway.
+    #[error("the gateway: {0}")]
+    Gateway(#[from] GatewayError),
+    /// The gateway's users.
+    #[error(transparent)]
+    Users(#[from] UsersError),
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),

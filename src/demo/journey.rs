@@ -27,7 +27,7 @@ pub(super) const SOURCE: &str = "commerce";
 pub(super) const MOVED: [(&str, &str); 2] = [("customer", "customer_id"), ("corder", "order_id")];
 
 /// Bars stand under the text of the steps.
-const INDENT: &str = "                ";
+const INDENT: &str = "                  ";
 const POLL: Duration = Duration::from_millis(100);
 
 /// Starts the MoveTables; what preflight had to remark.

@@ -2,6 +2,7 @@
 //! selling, and in the end a comparison that shares nothing with the data path says whether every row is there.
 //!
 //! Invariants:
+//! - The shop's writers know the gateway only; whoever loads, watches and proves asks the servers themselves.
 //! - Until the very end every server dies with this process, however it ends; `--keep` starts them anew to outlive it.
 //! - Whatever happens in between, an error or an interruption, servers are stopped in order and the folder is removed.
 //! - Nothing is done in a folder that was there before and is not empty.
@@ -10,7 +11,9 @@ mod console;
 mod database;
 mod error;
 mod folder;
+mod gateway;
 mod journey;
+mod latency;
 mod load;
 mod proof;
 mod shop;
@@ -48,15 +51,15 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// Where the server programs come from.
     pub install: InstallOptions,
-    /// The name of the engine that runs here.
-    pub engine: InstanceId,
+    /// The name of the engine and of the gateway that run here.
+    pub id: InstanceId,
 }
 
 /// How it ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// Whether both sides hold the same rows.
-    pub equal: bool,
+    /// Whether both sides hold the same rows, and no statement of the writers failed.
+    pub proven: bool,
     /// The cluster that was left up.
     pub kept: Option<Cluster>,
 }
@@ -69,9 +72,9 @@ pub async fn run(options: Options, cancel: CancellationToken) -> Result<Ended, D
     console.say("")?;
     let folder = Folder::create(options.dir.clone())?;
     match in_folder(&options, &folder, &mut console, &cancel).await {
-        Ok(Ended { equal, kept: Some(cluster) }) => {
+        Ok(Ended { proven, kept: Some(cluster) }) => {
             folder.keep();
-            Ok(Ended { equal, kept: Some(cluster) })
+            Ok(Ended { proven, kept: Some(cluster) })
         }
         Ok(ended) => {
             folder.remove().await?;
@@ -119,9 +122,9 @@ async fn in_folder(
         console.tidy("interrupted: stopping the servers (Ctrl-C again ends at once and leaves the folder)");
     }
     cluster.stop().await?;
-    let equal = outcome?;
+    let proven = outcome?;
     let kept = if options.keep { Some(keep(spec, cluster, &servers, cancel).await?) } else { None };
-    Ok(Ended { equal, kept })
+    Ok(Ended { proven, kept })
 }
 
 /// Starts the servers again, as ones that outlive this process.

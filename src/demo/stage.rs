@@ -1,9 +1,10 @@
-//! The story on a cluster that is up: an engine, a shop, its customers, the move, the proof.
+//! The story on a cluster that is up: an engine, a gateway, a shop, its customers, the move, the proof.
 
 use tokio_util::sync::CancellationToken;
 
 use super::console::{Console, count, megabytes, milliseconds};
 use super::database::Database;
+use super::gateway::Gateway;
 use super::journey::{self, Journey, MOVED, SOURCE, TARGET};
 use super::load::load;
 use super::proof::compare;
@@ -17,20 +18,21 @@ use crate::metrics::EngineMetrics;
 use crate::mysql::Credentials;
 
 /// All steps of the demo: two before the cluster is up, the rest here.
-pub(super) const STEPS: u32 = 9;
+pub(super) const STEPS: u32 = 10;
 
-/// Plays it, with an engine in this process. Whether both sides were equal in the end.
+/// Plays it, with an engine and a gateway in this process. Whether all is well in the end.
 pub(super) async fn play(
     options: &Options,
     cluster: &Cluster,
     console: &mut Console,
     cancel: &CancellationToken,
 ) -> Result<bool, DemoError> {
+    let mut gateway = Gateway::start(cluster, options.id.clone()).await?;
     let shutdown = CancellationToken::new();
     let supervisor = Supervisor {
         topology: cluster.topology().clone(),
         credentials: Credentials::new(Some(cluster.credentials_file())),
-        id: options.engine.clone(),
+        id: options.id.clone(),
         address: String::new(),
         metrics: EngineMetrics::default(),
         shutdown: shutdown.clone(),
@@ -39,16 +41,26 @@ pub(super) async fn play(
     let outcome = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(DemoError::Interrupted),
-        outcome = story(options, cluster, console) => outcome,
+        outcome = story(options, cluster, &mut gateway, console) => outcome,
     };
+    let gateway = gateway.end().await;
     shutdown.cancel();
-    let ended = engine.await;
-    let equal = outcome?;
-    ended??;
-    Ok(equal)
+    let engine = engine.await;
+    if !matches!(outcome, Err(DemoError::Interrupted)) {
+        // Where it failed, what its clients met is a consequence.
+        gateway?;
+    }
+    let good = outcome?;
+    engine??;
+    Ok(good)
 }
 
-async fn story(options: &Options, cluster: &Cluster, console: &mut Console) -> Result<bool, DemoError> {
+async fn story(
+    options: &Options,
+    cluster: &Cluster,
+    gateway: &mut Gateway,
+    console: &mut Console,
+) -> Result<bool, DemoError> {
     let source = Database::new(cluster, SOURCE, cluster.app())?;
     let target = Database::new(cluster, TARGET, cluster.app())?;
     let sizes = Sizes::of(options.rows);
@@ -58,8 +70,13 @@ async fn story(options: &Options, cluster: &Cluster, console: &mut Console) -> R
     let tables = Table::ALL.map(|table| format!("{} {}", table.name(), count(sizes.rows(table))));
     step.done(&format!("{} rows: {}", count(sizes.all()), tables.join(", ")))?;
 
+    let step = console.begin("Gateway");
+    gateway.ready().await?;
+    let shop = Database::through(gateway.port, SOURCE, cluster.app());
+    step.done(&format!("127.0.0.1:{}, where the shop's writers connect and use {SOURCE}", gateway.port))?;
+
     let step = console.begin("Traffic");
-    let writers = Writers::start(&source, sizes, options.writers);
+    let writers = Writers::start(&shop, sizes, options.writers);
     step.done(&match options.writers {
         0 => "none: --writers 0".into(),
         n => format!("{n} writers insert, update, delete, change keys and swap unique values, from now on"),
@@ -118,5 +135,5 @@ async fn story(options: &Options, cluster: &Cluster, console: &mut Console) -> R
         written,
     };
     summary.print(console)?;
-    Ok(summary.equal())
+    Ok(summary.good())
 }

@@ -32,6 +32,11 @@ impl Summary {
         self.compared.iter().all(|(_, compared)| compared.equal()) && self.is_complete()
     }
 
+    /// Whether there is nothing to complain of.
+    pub(super) fn good(&self) -> bool {
+        self.equal() && self.written.errors == 0
+    }
+
     /// Equal sides could both have lost a write; then there would be too few rows, or too many.
     fn is_complete(&self) -> bool {
         let found: u64 = self.compared.iter().map(|(_, compared)| compared.left_rows).sum();
@@ -61,6 +66,13 @@ impl Summary {
             true => console.say(&format!("  {} are there: {sum}", console.good("ALL")))?,
             false => console.say(&format!("  {} {sum}", console.bad("NOT THE SUM OF")))?,
         }
+        if self.written.errors > 0 {
+            let (errors, first) = (count(self.written.errors), self.written.first_error.as_deref().unwrap_or_default());
+            console.say(&format!(
+                "  {} statements of the writers, the first: {first}",
+                console.bad(&format!("{errors} FAILED"))
+            ))?;
+        }
         console.say("")?;
         for (what, text) in self.figures(console) {
             console.say(&format!("  {}{text}", console.dim(&format!("{what:<12}"))))?;
@@ -68,11 +80,21 @@ impl Summary {
         console.say("")
     }
 
+    fn gateway(&self) -> String {
+        let Written { statements, errors, .. } = &self.written;
+        let (Some(half), Some(most)) = (statements.percentile(50), statements.percentile(99)) else {
+            return "nobody used it".into();
+        };
+        let (half, most) = (fine(half), fine(most));
+        let (statements, errors) = (count(statements.total()), count(*errors));
+        format!("{statements} statements of the writers, {errors} errors; answered in {half} (p50), {most} (p99)")
+    }
+
     fn figures(&self, console: &Console) -> Vec<(&'static str, String)> {
         let (seconds, Copied { rows, bytes }) = (self.copy_time.as_secs_f64(), self.copied);
         let rate = count((rows as f64 / seconds) as u64);
         let (size, speed) = (megabytes(bytes as f64), megabytes(bytes as f64 / seconds));
-        let Written { transactions, inserted, updated, deleted, rekeyed } = self.written;
+        let Written { transactions, inserted, updated, deleted, rekeyed, .. } = self.written;
         let transactions = format!("{} transactions of {} writers", count(transactions), self.writers);
         let (inserted, updated, deleted) = (count(inserted), count(updated), count(deleted));
         let rekeyed = count(rekeyed);
@@ -88,6 +110,7 @@ impl Summary {
                     "{transactions}: {inserted} rows inserted, {updated} updated, {deleted} deleted, {rekeyed} keys changed"
                 ),
             ),
+            ("gateway", self.gateway()),
             ("lag", lag),
         ];
         figures
@@ -96,6 +119,14 @@ impl Summary {
             }));
         figures.push(("in all", format!("{:.1} s", console.elapsed().as_secs_f64())));
         figures
+    }
+}
+
+/// In the unit that suits statements.
+fn fine(time: Duration) -> String {
+    match time.as_micros() {
+        micros @ ..1_000 => format!("{micros} µs"),
+        micros => format!("{:.1} ms", micros as f64 / 1e3),
     }
 }
 

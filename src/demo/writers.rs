@@ -1,19 +1,20 @@
 //! The shop's traffic: connections that write at a bounded rate until told to stop.
 //!
-//! Invariant: what is counted was acknowledged by the server.
+//! Invariants: rows are counted when their COMMIT was acknowledged, and are not there otherwise: a COMMIT whose end is not
+//! known ends the demo. What fails before that is undone and counted, but for what any application must expect.
 
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::DemoError;
 use super::database::Database;
+use super::latency::Latencies;
 use super::shop::Sizes;
 use super::transaction::{Effect, Statement, next};
 
@@ -23,7 +24,7 @@ const ER_LOCK_WAIT_TIMEOUT: u16 = 1205;
 const ER_LOCK_DEADLOCK: u16 = 1213;
 
 /// What was acknowledged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) transactions: u64,
     pub(super) inserted: u64,
@@ -31,25 +32,41 @@ pub(super) struct Written {
     pub(super) deleted: u64,
     /// Rows whose key changed, or that took over another row's unique value.
     pub(super) rekeyed: u64,
+    /// Every statement, from its sending to its answer.
+    pub(super) statements: Latencies,
+    /// Answers that are errors, other than deadlocks and the like.
+    pub(super) errors: u64,
+    pub(super) first_error: Option<String>,
 }
 
 impl Written {
-    fn count(&mut self, effect: Effect, rows: u64) {
-        match effect {
-            Effect::Insert => self.inserted += rows,
-            Effect::Update => self.updated += rows,
-            Effect::Delete => self.deleted += rows,
-            Effect::Key => self.rekeyed += rows,
-            Effect::None => {}
+    fn committed(&mut self, changes: Vec<(Effect, u64)>) {
+        self.transactions += 1;
+        for (effect, rows) in changes {
+            match effect {
+                Effect::Insert => self.inserted += rows,
+                Effect::Update => self.updated += rows,
+                Effect::Delete => self.deleted += rows,
+                Effect::Key => self.rekeyed += rows,
+                Effect::None => {}
+            }
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    fn failed(&mut self, error: String) {
+        self.errors += 1;
+        self.first_error.get_or_insert(error);
+    }
+
+    fn add(&mut self, other: Self) {
         self.transactions += other.transactions;
         self.inserted += other.inserted;
         self.updated += other.updated;
         self.deleted += other.deleted;
         self.rekeyed += other.rekeyed;
+        self.statements.add(&other.statements);
+        self.errors += other.errors;
+        self.first_error = self.first_error.take().or(other.first_error);
     }
 }
 
@@ -74,7 +91,7 @@ impl Writers {
         self.stop.cancel();
         let mut all = Written::default();
         while let Some(ended) = self.tasks.join_next().await {
-            all.add(&ended??);
+            all.add(ended??);
         }
         Ok(all)
     }
@@ -82,34 +99,56 @@ impl Writers {
 
 async fn write(database: Database, sizes: Sizes, stop: CancellationToken) -> Result<Written, DemoError> {
     let mut rng = StdRng::from_os_rng();
-    let mut conn = database.connect().await?;
-    let mut written = Written::default();
+    let conn = database.connect().await?;
+    let mut writer = Writer { database, conn, written: Written::default() };
     let mut pace = interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !stop.is_cancelled() {
         pace.tick().await;
-        let statements = next(&mut rng, &sizes);
-        match database.within("a writer's transaction", transact(&mut conn, &statements)).await {
-            Ok(one) => written.add(&one),
-            Err(DemoError::Sql { source: Error::Server(error), .. })
-                if [ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK].contains(&error.code) =>
-            {
-                // As any application must expect: undone as a whole, something else comes next.
-                database.execute(&mut conn, "rolling back", "ROLLBACK").await?;
+        match writer.change(&next(&mut rng, &sizes)).await {
+            Ok(changes) => {
+                writer.ask("committing a writer's transaction", "COMMIT").await?;
+                writer.written.committed(changes);
+            }
+            Err(DemoError::Sql { source: Error::Server(error), .. }) => {
+                if ![ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK].contains(&error.code) {
+                    writer.written.failed(error.to_string());
+                }
+                // Undone as a whole; something else comes next.
+                writer.ask("rolling back", "ROLLBACK").await?;
             }
             Err(error) => return Err(error),
         }
     }
+    let Writer { database, conn, written } = writer;
+    database.within("ending a writer's connection", conn.disconnect()).await?;
     Ok(written)
 }
 
-async fn transact(conn: &mut Conn, statements: &[Statement]) -> Result<Written, Error> {
-    let mut written = Written { transactions: 1, ..Written::default() };
-    conn.query_drop("BEGIN").await?;
-    for (effect, sql) in statements {
-        conn.query_drop(sql).await?;
-        written.count(*effect, conn.affected_rows());
+/// A connection that writes.
+struct Writer {
+    database: Database,
+    conn: Conn,
+    written: Written,
+}
+
+impl Writer {
+    /// A transaction but for its COMMIT: what it does to how many rows.
+    async fn change(&mut self, statements: &[Statement]) -> Result<Vec<(Effect, u64)>, DemoError> {
+        let doing = "a writer's transaction";
+        self.ask(doing, "BEGIN").await?;
+        let mut changes = Vec::with_capacity(statements.len());
+        for (effect, sql) in statements {
+            changes.push((*effect, self.ask(doing, sql).await?));
+        }
+        Ok(changes)
     }
-    conn.query_drop("COMMIT").await?;
-    Ok(written)
+
+    /// How many rows a statement affected.
+    async fn ask(&mut self, doing: &'static str, sql: &str) -> Result<u64, DemoError> {
+        let began = Instant::now();
+        let answer = self.database.execute(&mut self.conn, doing, sql).await;
+        self.written.statements.count(began.elapsed());
+        answer.map(|()| self.conn.affected_rows())
+    }
 }

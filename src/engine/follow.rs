@@ -154,11 +154,8 @@ impl Follower<'_> {
         let from = self.writer.checkpoint.position.clone();
         let side = &self.source.side;
         let tables = Arc::new(Decoded { database: side.database.to_string(), tables: self.tables.clone() });
-        let options = BinlogOptions {
-            heartbeat: HEARTBEAT,
-            piece_bytes: PIECE_BYTES,
-            ..BinlogOptions::new(from, tables)
-        };
+        let options =
+            BinlogOptions { heartbeat: HEARTBEAT, piece_bytes: PIECE_BYTES, ..BinlogOptions::new(from, tables) };
         let reader = BinlogReader::open(side.binlog().await?, options).await?;
         Ok(Tail::start(reader))
     }

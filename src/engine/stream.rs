@@ -150,18 +150,7 @@ impl Stream {
             (source.def.name.clone(), SourceTable { def: TableDef { other_unique, cascades, ..target.def }, ..source })
         });
         let tables = tables.collect();
-        Ok(Self {
-            spec,
-            valve,
-            progress,
-            cancel,
-            source,
-            writer,
-            tables,
-            method,
-            met: false,
-            rounds: 0,
-        })
+        Ok(Self { spec, valve, progress, cancel, source, writer, tables, method, met: false, rounds: 0 })
     }
 
     /// Reads the copy's progress, and makes known what it implies.

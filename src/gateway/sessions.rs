@@ -1,6 +1,7 @@
 //! The sessions of this gateway by connection id: who is there, and how KILL reaches them.
 //!
-//! Invariant: an id belongs to one session from its greeting to its end, and is not given out again while it lives.
+//! Invariants: an id belongs to one session from its greeting to its end, and is not given out again while it lives; while a
+//! KILL is on its way the session keeps the connection it runs on, so that no other session's statement is hit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,7 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     user: Option<String>,
-    running: Option<Running>,
+    running: Arc<tokio::sync::Mutex<Option<Running>>>,
     killed: CancellationToken,
 }
 
@@ -33,8 +34,8 @@ pub enum Target {
     Unknown,
     /// It belongs to another user.
     Denied,
-    /// It is there; its statement under way, if any.
-    Found(Option<Running>),
+    /// It is there. What it runs is to be looked at under the lock, and ended before that is let go.
+    Found(Arc<tokio::sync::Mutex<Option<Running>>>),
 }
 
 /// A place in the table; leaving it frees the id.
@@ -42,6 +43,7 @@ pub enum Target {
 pub struct Seat {
     id: u32,
     sessions: Sessions,
+    running: Arc<tokio::sync::Mutex<Option<Running>>>,
     killed: CancellationToken,
 }
 
@@ -63,9 +65,9 @@ impl Sessions {
                 break table.last;
             }
         };
-        let killed = CancellationToken::new();
-        table.by_id.insert(id, Entry { user: None, running: None, killed: killed.clone() });
-        Some(Seat { id, sessions: self.clone(), killed })
+        let (killed, running) = (CancellationToken::new(), Arc::default());
+        table.by_id.insert(id, Entry { user: None, running: Arc::clone(&running), killed: killed.clone() });
+        Some(Seat { id, sessions: self.clone(), running, killed })
     }
 
     /// How many there are.
@@ -97,6 +99,11 @@ impl Seat {
         self.id
     }
 
+    /// What it runs, as KILL sees it.
+    pub fn place(&self) -> &Arc<tokio::sync::Mutex<Option<Running>>> {
+        &self.running
+    }
+
     /// Cancelled when the session is to end.
     pub fn killed(&self) -> &CancellationToken {
         &self.killed
@@ -109,11 +116,9 @@ impl Seat {
         }
     }
 
-    /// Notes what the session runs at the moment, and where.
-    pub fn runs(&self, running: Option<Running>) {
-        if let Some(entry) = self.sessions.table().by_id.get_mut(&self.id) {
-            entry.running = running;
-        }
+    /// Notes what the session runs at the moment, and where. Waits for a KILL that is on its way.
+    pub async fn runs(&self, running: Option<Running>) {
+        *self.running.lock().await = running;
     }
 }
 
@@ -135,7 +140,7 @@ mod tests {
         assert!(sessions.enter(2).is_none());
         one.belongs_to("app");
         assert!(matches!(sessions.kill(u64::from(u32::MAX), "other", false), Target::Denied));
-        assert!(matches!(sessions.kill(u64::from(u32::MAX), "app", true), Target::Found(None)));
+        assert!(matches!(sessions.kill(u64::from(u32::MAX), "app", true), Target::Found(_)));
         assert!(!one.killed().is_cancelled());
         drop(one);
         assert!(matches!(sessions.kill(u64::from(u32::MAX), "app", false), Target::Unknown));

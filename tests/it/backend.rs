@@ -1,6 +1,7 @@
 //! The gateway's connections to tablets on a real server: replies relayed packet by packet, settings carried from one
 //! connection to another, pools. The judge of relayed replies is a connection of the test's own, with its own framing.
 
+mod health;
 mod lending;
 mod memory;
 mod raw;
@@ -120,7 +121,8 @@ async fn relayed(backend: &mut Backend, code: u8, body: &[u8], options: &RelayOp
 
 /// A query's rows as text.
 async fn rows(backend: &mut Backend, sql: &str) -> Vec<Vec<String>> {
-    let (outcome, packets) = relayed(backend, QUERY, sql.as_bytes(), &options(ReplyKind::Query, MODERN)).await;
+    let (outcome, packets) =
+        relayed(backend, QUERY, sql.as_bytes(), &options(ReplyKind::Query { cursor: false }, MODERN)).await;
     let (relayed, _) = outcome.unwrap_or_else(|error| panic!("{sql}: {error}"));
     let columns = usize::from(packets[0][0]);
     assert!(packets.len() >= columns + 2, "{sql}: {:?}", relayed.outcome);

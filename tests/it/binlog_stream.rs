@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use shardlift::local::Mysqld;
 use shardlift::model::{DatabaseName, GtidSet, RowChange, TableDef, TableName, Txn};
 use shardlift::mysql::admin::Session;
-use shardlift::mysql::binlog::{
-    BinlogError, BinlogOptions, BinlogReader, Ddl, Retry, Scope, SourceEvent, Tables,
-};
+use shardlift::mysql::binlog::{BinlogError, BinlogOptions, BinlogReader, Ddl, Retry, Scope, SourceEvent, Tables};
 use shardlift::mysql::schema::read_source_tables;
 use shardlift::mysql::{Login, MysqlError};
 

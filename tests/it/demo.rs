@@ -1,4 +1,5 @@
-//! The demo, as a newcomer runs it: it proves equality, and leaves nothing behind, also when it is interrupted.
+//! The demo, as a newcomer runs it: its load goes through a gateway, it proves equality, and leaves nothing behind, also
+//! when it is interrupted.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -33,13 +34,17 @@ async fn it_proves_that_both_sides_are_equal() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("EQUAL at") && !text.contains("NOT EQUAL"), "{text}");
+    let through = text.lines().find_map(|line| line.trim().strip_prefix("gateway ")?.split_once(" statements"));
+    let (statements, errors) = through.unwrap_or_else(|| panic!("nothing of the gateway in {text}"));
+    assert!(statements.trim().replace(',', "").parse::<u64>().unwrap() > 100, "{text}");
+    assert!(errors.contains(" 0 errors;"), "{text}");
     assert!(!folder.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_it_leaves_nothing_behind() {
     let place = tempfile::tempdir().unwrap();
-    for (round, after) in [2_500, 5_000].into_iter().enumerate() {
+    for (round, after) in [1_500, 3_500, 6_000].into_iter().enumerate() {
         let folder = place.path().join(format!("demo{round}"));
         let child = demo(&folder, "60").await;
         sleep(Duration::from_millis(after)).await;

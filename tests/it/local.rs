@@ -1,10 +1,13 @@
 //! Local clusters by command, and the harness itself: judges that cannot fail would prove nothing.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::timeout;
 
 use crate::harness::{Ledger, Load, TestCluster, Trace, compare_tables, servers, until};
 
@@ -76,7 +79,9 @@ async fn a_cluster_in_the_background() {
     assert!(folder.refused("down").contains("there is no local cluster"));
 
     let guide = folder.must("up --background --replicas 1 --keyspaces shop");
-    assert!(guide.contains("export SHARDLIFT_TOPO=") && guide.contains("local down --dir"), "{guide}");
+    for told in ["export SHARDLIFT_TOPO=", "local down --dir", "gateway run\n", "--port=15306 shop\n"] {
+        assert!(guide.contains(told), "{told}: {guide}");
+    }
     assert_eq!(folder.states(), ["running", "running"]);
     assert!(folder.refused("up").contains("its cluster is up"));
 
@@ -94,6 +99,8 @@ async fn a_cluster_in_the_background() {
     let check = check.output().unwrap();
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
 
+    gateway_serves(&folder, &guide).await;
+
     let pid = folder.status()[0]["pid"].to_string();
     assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
     until("the killed server is seen", SOON, async || match folder.states() {
@@ -107,6 +114,29 @@ async fn a_cluster_in_the_background() {
     assert!(folder.refused("up --background --replicas 2").contains("another shape"));
     folder.must("up --background");
     assert_eq!(folder.sql(1, "SELECT id FROM t").unwrap(), "7");
+}
+
+/// What `up` says is enough for a gateway, and for a client of it, which gets TLS unasked.
+async fn gateway_serves(folder: &Folder, guide: &str) {
+    let exports = guide.lines().filter_map(|line| line.trim().strip_prefix("export ")?.split_once('='));
+    let users = exports.clone().find(|(name, _)| *name == "SHARDLIFT_GATEWAY_USERS").unwrap().1;
+    assert_eq!(std::fs::metadata(users).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut gateway = tokio::process::Command::new(env!("CARGO_BIN_EXE_shardlift"));
+    gateway.args(["gateway", "run", "--listen", "127.0.0.1:0", "--http-listen", "none"]).envs(exports);
+    let mut gateway = gateway.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut said = BufReader::new(gateway.stdout.take().unwrap()).lines();
+    let said = timeout(SOON, said.next_line()).await.expect("the gateway listens").unwrap().unwrap();
+    let port = said.rsplit_once(':').unwrap().1;
+    let client = |options: &[&str]| {
+        let mut client = Command::new(folder.path().join("mysql"));
+        let output = client.args(["-N", "--host=127.0.0.1", "--port", port, "shop"]).args(options).output().unwrap();
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    // The first login sends the password, which without TLS the client would not.
+    for options in [&[][..], &["--ssl-mode=REQUIRED"], &["--ssl-mode=DISABLED"]] {
+        assert_eq!(client(&[options, &["-e", "SELECT id FROM t"]].concat()).trim(), "7", "{options:?}");
+    }
+    assert!(client(&["--password=wrong", "-e", "SELECT 1"]).contains("ERROR 1045 (28000)"));
 }
 
 #[tokio::test]

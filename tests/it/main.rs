@@ -1,6 +1,7 @@
 //! The integration tests, one binary: real mysqld, real etcd, real processes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must fail")]
 
+mod backend;
 mod binlog;
 mod binlog_stream;
 mod binlog_values;
@@ -10,6 +11,7 @@ mod decoders;
 mod demo;
 mod etcd;
 mod foreign;
+mod gateway;
 mod harness;
 mod hygiene;
 mod keys;

@@ -17,7 +17,7 @@ const WORKFLOW: &str = "keyspace=\"customer\",workflow=\"move\"";
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// What is said at `path`, with its status.
-async fn get(address: &str, path: &str) -> (u16, String) {
+pub async fn get(address: &str, path: &str) -> (u16, String) {
     let asked = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).await?;

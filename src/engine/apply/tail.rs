@@ -76,10 +76,7 @@ impl Drop for Tail {
     }
 }
 
-async fn read(
-    mut reader: BinlogReader,
-    sender: &mpsc::Sender<Result<Step, EngineError>>,
-) -> Result<(), EngineError> {
+async fn read(mut reader: BinlogReader, sender: &mpsc::Sender<Result<Step, EngineError>>) -> Result<(), EngineError> {
     let alone = Arc::new(Semaphore::new(1));
     let mut batch = Batch::default();
     let mut began = Instant::now();

@@ -42,6 +42,7 @@ const STMT_CLOSE: u8 = 0x19;
 #[derive(Debug)]
 pub struct Backend {
     wire: Wire,
+    sql_mode: String,
     login: Login,
     options: ConnectOptions,
     settings: Settings,
@@ -56,8 +57,9 @@ impl Backend {
     pub async fn connect(login: Login, mut options: ConnectOptions) -> Result<Self, MysqlError> {
         options.session = vec![TRACKING.to_owned()];
         let wire = Wire::connect(&login, &options).await?;
-        Ok(Backend {
+        let mut backend = Backend {
             wire,
+            sql_mode: String::new(),
             login,
             options,
             settings: Settings::default(),
@@ -65,7 +67,10 @@ impl Backend {
             status: StatusFlags::SERVER_STATUS_AUTOCOMMIT,
             soiled: false,
             unreported: false,
-        })
+        };
+        let mode = backend.row(b"SELECT @@sql_mode").await?.into_iter().next().flatten().unwrap_or_default();
+        backend.sql_mode = String::from_utf8_lossy(&mode).into_owned();
+        Ok(backend)
     }
 
     /// The id that KILL takes.
@@ -76,6 +81,11 @@ impl Backend {
     /// The server's version as it greets.
     pub fn server_version(&self) -> &str {
         self.wire.server_version()
+    }
+
+    /// The sql_mode of sessions that set none.
+    pub fn sql_mode(&self) -> &str {
+        &self.sql_mode
     }
 
     /// Whether another command may be sent.
@@ -200,7 +210,7 @@ impl Backend {
     ) -> Result<(Relayed, bool), RelayError> {
         let relayed = self.wire.relay(client, options).await?;
         // Only statements change anything; but what one did not report, another command's reply does not either.
-        self.unreported = !relayed.reported && (self.unreported || options.kind == ReplyKind::Query);
+        self.unreported = !relayed.reported && (self.unreported || matches!(options.kind, ReplyKind::Query { .. }));
         self.status = relayed.status.unwrap_or(self.status);
         let carried = self.settings.absorb(&relayed.changed);
         Ok((relayed, carried))
@@ -267,7 +277,7 @@ impl Backend {
 
     async fn execute_tracked(&mut self, sql: &[u8]) -> Result<Relayed, MysqlError> {
         self.request_query(sql).await?;
-        let (relayed, _) = self.own(ReplyKind::Query).await?;
+        let (relayed, _) = self.own(ReplyKind::Query { cursor: false }).await?;
         self.unreported = false;
         match relayed.outcome {
             Outcome::Done { .. } => Ok(relayed),
@@ -278,11 +288,12 @@ impl Backend {
     /// The first row of a small answer.
     pub async fn row(&mut self, sql: &[u8]) -> Result<Vec<Option<Vec<u8>>>, MysqlError> {
         self.request_query(sql).await?;
-        let (relayed, packets) = self.own(ReplyKind::Query).await?;
+        let (relayed, packets) = self.own(ReplyKind::Query { cursor: false }).await?;
         let unexpected = MysqlError::Unexpected { what: "no single row from a query that had to return one" };
         let Outcome::Rows { rows: 1 } = relayed.outcome else { return Err(failure(relayed.outcome)) };
         // The row stands before the end; the count is the first packet.
-        let columns = packets.first().and_then(|packet| lenenc(packet)).and_then(|(count, _)| usize::try_from(count).ok());
+        let columns =
+            packets.first().and_then(|packet| lenenc(packet)).and_then(|(count, _)| usize::try_from(count).ok());
         let row = packets.len().checked_sub(2).and_then(|at| packets.get(at));
         let row = row.zip(columns).and_then(|(row, columns)| RawRow::parse(row, columns)).ok_or(unexpected)?;
         Ok(row.values().map(|value| value.map(<[u8]>::to_vec)).collect())

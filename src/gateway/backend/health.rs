@@ -174,7 +174,8 @@ async fn probe(
     let session = match session {
         Some(session) => session,
         None => {
-            let login = credentials.resolve(tablet.record.credential.as_str())?.login(tablet.record.endpoint.clone(), None);
+            let login =
+                credentials.resolve(tablet.record.credential.as_str())?.login(tablet.record.endpoint.clone(), None);
             session.insert(Session::open(&login, PATIENCE).await?)
         }
     };

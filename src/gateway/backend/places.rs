@@ -8,6 +8,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::{Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,7 +17,20 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{model::TabletAlias, mysql::Endpoint};
 
 /// A tablet at its present address. One that moves is another site.
-pub type SiteKey = (TabletAlias, Endpoint);
+#[derive(Debug, PartialEq, Eq)]
+pub struct SiteKey {
+    /// The tablet.
+    pub alias: TabletAlias,
+    /// Its server.
+    pub endpoint: Endpoint,
+}
+
+/// A site is looked up twice per statement; numbers of tablets tell nearly all of them apart.
+impl Hash for SiteKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.alias.uid.hash(state);
+    }
+}
 
 /// A connection at rest. `G` groups those that can stand in for each other.
 #[derive(Debug)]
@@ -97,7 +111,9 @@ pub struct Place<T, G> {
 
 /// All sites.
 #[derive(Debug)]
-pub struct Places<T, G>(Arc<Mutex<HashMap<Arc<SiteKey>, Site<T, G>>>>);
+pub struct Places<T, G>(Arc<Mutex<Sites<T, G>>>);
+
+type Sites<T, G> = HashMap<Arc<SiteKey>, Site<T, G>>;
 
 impl<T, G> Clone for Places<T, G> {
     fn clone(&self) -> Self {
@@ -113,7 +129,14 @@ impl<T, G> Default for Places<T, G> {
 
 impl<T, G: Eq> Places<T, G> {
     /// What `session` gets at `site`, where at most `most` connections may be. `fits` says which are in the right state.
-    pub fn pick(&self, site: &Arc<SiteKey>, most: usize, group: &G, session: u64, fits: impl Fn(&T) -> bool) -> Pick<T, G> {
+    pub fn pick(
+        &self,
+        site: &Arc<SiteKey>,
+        most: usize,
+        group: &G,
+        session: u64,
+        fits: impl Fn(&T) -> bool,
+    ) -> Pick<T, G> {
         let mut sites = self.lock();
         let here = sites.entry(site.clone()).or_default();
         let same = |idle: &Idle<T, G>| *idle.group == *group;
@@ -201,7 +224,7 @@ impl<T, G> Places<T, G> {
         self.lock().iter().map(|(site, here)| (site.clone(), count(here))).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<SiteKey>, Site<T, G>>> {
+    fn lock(&self) -> MutexGuard<'_, Sites<T, G>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -268,7 +291,8 @@ mod tests {
     type Numbers = Places<u32, char>;
 
     fn site() -> Arc<SiteKey> {
-        Arc::new(("zone1-0000000100".parse().unwrap(), Endpoint::new("db1:3306".parse().unwrap())))
+        let (alias, endpoint) = ("zone1-0000000100".parse().unwrap(), Endpoint::new("db1:3306".parse().unwrap()));
+        Arc::new(SiteKey { alias, endpoint })
     }
 
     /// Picks for `session` in group `a`, where only `fit` is in the right state: (continued, what, place).

@@ -52,7 +52,7 @@ impl PoolKey {
     /// For a client with these capabilities and this collation at its login, at `tablet` as the account of `credential`.
     pub fn new(tablet: &Tablet, credential: CredentialName, client: CapabilityFlags, collation: u16) -> Self {
         PoolKey {
-            site: Arc::new((tablet.alias.clone(), tablet.record.endpoint.clone())),
+            site: Arc::new(SiteKey { alias: tablet.alias.clone(), endpoint: tablet.record.endpoint.clone() }),
             database: tablet.record.database.clone(),
             credential,
             capabilities: client & RELAYED,
@@ -62,7 +62,7 @@ impl PoolKey {
 
     /// The tablet.
     pub fn tablet(&self) -> &TabletAlias {
-        &self.site.0
+        &self.site.alias
     }
 }
 
@@ -140,13 +140,13 @@ pub struct Usage {
 /// A connection on loan.
 #[derive(Debug)]
 pub struct Checkout {
-    /// The connection.
-    pub backend: Backend,
+    /// The connection. It is passed on several times per statement, and is large.
+    pub backend: Box<Backend>,
     /// It is the one the session had last, untouched since.
     pub continued: bool,
     key: Arc<PoolKey>,
     session: SessionId,
-    place: Place<Backend, PoolKey>,
+    place: Place<Box<Backend>, PoolKey>,
 }
 
 impl Checkout {
@@ -160,10 +160,10 @@ impl Checkout {
         &self.key
     }
 
-    /// Gives the connection back. In a transaction, or midway in a command, it is closed instead.
+    /// Gives the connection back. In a transaction, soiled, or midway in a command, it is closed instead.
     pub fn checkin(self) {
         let Checkout { backend, key, session, place, .. } = self;
-        if backend.is_usable() && !backend.in_transaction() {
+        if backend.is_usable() && !backend.is_soiled() {
             let idle = Idle { item: backend, group: key, session: Some(session), since: Instant::now() };
             if let Some(left_over) = place.leave(idle) {
                 left_over.item.close();
@@ -177,7 +177,7 @@ impl Checkout {
 pub struct Pools {
     options: Arc<PoolOptions>,
     credentials: Credentials,
-    places: Places<Backend, PoolKey>,
+    places: Places<Box<Backend>, PoolKey>,
 }
 
 impl Pools {
@@ -193,9 +193,11 @@ impl Pools {
         session: SessionId,
         wanted: &Settings,
     ) -> Result<Checkout, CheckoutError> {
-        let fits = |backend: &Backend| backend.settings() == wanted && !backend.is_soiled() && !backend.is_unread();
         let most = self.options.most_per_tablet;
-        let (Grant { idle, place }, continued) = match self.places.pick(&key.site, most, key, session, fits) {
+        let picked = self.places.pick(&key.site, most, key, session, |backend| {
+            backend.settings() == wanted && !backend.is_soiled() && !backend.is_unread()
+        });
+        let (Grant { idle, place }, continued) = match picked {
             Pick::Continued(grant) => (grant, true),
             Pick::Now(grant) => (grant, false),
             Pick::Later(granted) => match timeout(self.options.wait, granted).await {
@@ -208,7 +210,8 @@ impl Pools {
             },
         };
         // One that rested for this very session may have been handed over to it while it waited.
-        let continued = continued || idle.as_ref().is_some_and(|idle| idle.session == Some(session) && *idle.group == **key);
+        let continued =
+            continued || idle.as_ref().is_some_and(|idle| idle.session == Some(session) && *idle.group == **key);
         let key = key.clone();
         if let Some(Idle { item: mut backend, group, since, .. }) = idle {
             if *group != *key {
@@ -238,9 +241,8 @@ impl Pools {
     /// Closes the connections to tablets that are not in the View, or at another address now; what is lent ends with its
     /// loan.
     pub fn keep_to(&self, view: &View) {
-        let live: Vec<_> =
-            view.tablets().map(|(_, tablet)| (tablet.alias.clone(), tablet.record.endpoint.clone())).collect();
-        for backend in self.places.retain(|site| live.contains(site)) {
+        let live: Vec<_> = view.tablets().map(|(_, tablet)| (&tablet.alias, &tablet.record.endpoint)).collect();
+        for backend in self.places.retain(|site| live.contains(&(&site.alias, &site.endpoint))) {
             backend.close();
         }
     }
@@ -266,8 +268,8 @@ impl Pools {
     /// How the pools stand, by tablet.
     pub fn usage(&self) -> Vec<Usage> {
         let mut usage: Vec<_> = self.places.census().into_iter().collect();
-        usage.sort_by(|(one, _), (other, _)| one.0.cmp(&other.0));
-        usage.into_iter().map(|(site, census)| Usage { tablet: site.0.clone(), census }).collect()
+        usage.sort_by(|(one, _), (other, _)| one.alias.cmp(&other.alias));
+        usage.into_iter().map(|(site, census)| Usage { tablet: site.alias.clone(), census }).collect()
     }
 
     /// Closes what rests too long, until cancelled; then everything that rests.
@@ -275,10 +277,10 @@ impl Pools {
         let mut ticks = interval(SWEEP);
         while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
             if let Some(then) = Instant::now().checked_sub(self.options.idle) {
-                self.places.expire(then).into_iter().for_each(Backend::close);
+                self.places.expire(then).into_iter().for_each(|backend| backend.close());
             }
         }
-        self.places.retain(|_| false).into_iter().for_each(Backend::close);
+        self.places.retain(|_| false).into_iter().for_each(|backend| backend.close());
     }
 
     /// Makes sure that an idle connection lives and brings it to the session's state.
@@ -290,7 +292,7 @@ impl Pools {
         wanted: &Settings,
         continued: bool,
     ) -> Result<(), MysqlError> {
-        let address = || key.site.1.address.to_string();
+        let address = || key.site.endpoint.address.to_string();
         if !backend.is_quiet() {
             return Err(MysqlError::Closed { address: address(), reason: "while it was idle".to_owned() });
         }
@@ -309,7 +311,7 @@ impl Pools {
         Ok(())
     }
 
-    async fn connect(&self, key: &PoolKey, wanted: &Settings) -> Result<Backend, MysqlError> {
+    async fn connect(&self, key: &PoolKey, wanted: &Settings) -> Result<Box<Backend>, MysqlError> {
         let options = ConnectOptions {
             announce: Announce::relaying(key.capabilities, key.collation),
             ..self.options.connect.clone()
@@ -317,7 +319,7 @@ impl Pools {
         let limit = options.connect_timeout;
         let login = self.login(key, Some(key.database.as_str().to_owned()))?;
         let address = login.endpoint.address.to_string();
-        let mut backend = Backend::connect(login, options).await?;
+        let mut backend = Box::new(Backend::connect(login, options).await?);
         self.places.note(&key.site, |tally| tally.created += 1);
         match timeout(limit, backend.prepare_for(wanted)).await {
             Ok(ready) => ready.map(|_| backend),
@@ -326,6 +328,6 @@ impl Pools {
     }
 
     fn login(&self, key: &PoolKey, database: Option<String>) -> Result<Login, MysqlError> {
-        Ok(self.credentials.resolve(key.credential.as_str())?.login(key.site.1.clone(), database))
+        Ok(self.credentials.resolve(key.credential.as_str())?.login(key.site.endpoint.clone(), database))
     }
 }

@@ -22,7 +22,8 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 const NOT_SETTINGS: [&str; 4] =
     ["statement_id", "session_track_system_variables", "session_track_schema", "session_track_state_change"];
 /// Used up by a statement, or not readable: they cannot be carried to another connection.
-const NOT_CARRIED: [&str; 6] = ["identity", "insert_id", "last_insert_id", "pseudo_thread_id", "rand_seed1", "rand_seed2"];
+const NOT_CARRIED: [&str; 6] =
+    ["identity", "insert_id", "last_insert_id", "pseudo_thread_id", "rand_seed1", "rand_seed2"];
 /// Empty means NULL for these.
 const NULLABLE: [&str; 4] =
     ["character_set_results", "external_table_storage_engine", "innodb_ft_user_stopword_table", "innodb_tmpdir"];

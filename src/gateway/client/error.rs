@@ -87,6 +87,13 @@ impl SqlError {
         }
     }
 
+    /// ER_OUT_OF_RESOURCES: too many long statements at a time.
+    pub(super) fn no_room(size: usize) -> Self {
+        let text =
+            format!("Out of memory: no room for a packet of {size} bytes while other clients send theirs; try again");
+        SqlError::new(1041, b"08000", text)
+    }
+
     /// ER_CLIENT_INTERACTION_TIMEOUT.
     pub(super) fn idle() -> Self {
         let text = "The client was disconnected by the server because of inactivity. See wait_timeout and \

@@ -1,6 +1,6 @@
 //! The gateway's RSA key, for passwords that come without TLS.
 //!
-//! The key is made when the first client asks, off the async threads, and lives as long as the process. It keeps out
+//! The key is made at the start, off the async threads, and lives as long as the process. It keeps out
 //! those who listen, not those who pose as the gateway, and the `rsa` crate's private operations are not free of timing
 //! differences (RUSTSEC-2023-0071; blinding is on): TLS is the better way, and [`super::Offer::require_tls`] the only
 //! safe one across networks that are not trusted.

@@ -7,7 +7,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use rustls::ServerConfig;
-use tokio::{io::AsyncReadExt, time::timeout};
+use tokio::{
+    io::AsyncReadExt,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
@@ -18,23 +22,54 @@ use super::{
 };
 use crate::mysql::wire::{
     channel::{ChannelError, PacketReader, PacketWriter},
-    frame::{FrameError, HEADER, READ_SIZE},
+    frame::{FrameError, HEADER, MAX_FRAME, READ_SIZE},
 };
 
 /// The longest wait for the rest of a packet, as mysqld's `net_read_timeout`.
 const READ: Duration = Duration::from_secs(30);
 /// The longest wait for a client to take some of an answer, as mysqld's `net_write_timeout`.
 const WRITE: Duration = Duration::from_secs(60);
+/// Packets up to this many bytes are taken as they come.
+const SMALL: usize = 1 << 20;
+/// What a budget counts in, bytes.
+const UNIT: usize = 64 << 10;
+/// How long a long packet waits for room.
+const QUEUE: Duration = Duration::from_secs(60);
 /// How long last words may take to leave.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a packet that is too large is read on, to tell its sender so.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What long packets of all clients may take together.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    room: Arc<Semaphore>,
+    units: u32,
+}
+
+impl Budget {
+    /// Room for `bytes`.
+    pub fn new(bytes: usize) -> Self {
+        let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).max(1);
+        Self { room: Arc::new(Semaphore::new(units as usize)), units }
+    }
+
+    /// The units of a packet; one that is more than everything takes everything.
+    fn units(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.units)
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Link {
     pub stream: ClientStream,
     pub reader: PacketReader,
     pub writer: PacketWriter,
+    /// The longest packet that may come.
+    limit: usize,
+    /// What long packets of all clients may take together, and this one's share.
+    budget: Option<Budget>,
+    share: Option<OwnedSemaphorePermit>,
     /// As MySQL names it in `'user'@'host'`.
     pub host: String,
     pub port: Option<u16>,
@@ -44,17 +79,46 @@ impl Link {
     /// Packets over `limit` bytes will be refused.
     pub fn new(stream: ClientStream, limit: usize) -> Self {
         let (host, port) = stream.peer();
-        Link { stream, reader: PacketReader::new(limit, READ), writer: PacketWriter::new(WRITE), host, port }
+        let (reader, writer) = (PacketReader::new(limit, READ), PacketWriter::new(WRITE));
+        Link { stream, reader, writer, limit, budget: None, share: None, host, port }
+    }
+
+    /// From now on packets up to `limit` bytes are taken, long ones as far as `budget` has room.
+    pub fn open(&mut self, limit: usize, budget: Budget) {
+        self.limit = limit;
+        self.reader.set_limit(limit.min(SMALL));
+        self.budget = Some(budget);
     }
 
     /// The client's next packet; an answer will carry the next sequence id. Nothing is lost when the wait is given up.
     pub async fn receive(&mut self) -> Result<Bytes, ClientError> {
-        match self.reader.advance(&mut self.stream).await {
-            Ok(()) => {
-                self.writer.seq = self.reader.seq();
-                Ok(self.reader.take())
+        loop {
+            match self.reader.advance(&mut self.stream).await {
+                Ok(()) => {
+                    self.writer.seq = self.reader.seq();
+                    return Ok(self.reader.take());
+                }
+                Err(ChannelError::Frame(FrameError::TooLarge { size, .. }))
+                    if size <= self.limit && self.share.is_none() =>
+                {
+                    // A first frame that is full has others behind it, and who waits must not hold a part already.
+                    let whole = if size < MAX_FRAME { size } else { self.limit };
+                    let Some(budget) = &self.budget else { return Err(ClientError::Gone) };
+                    match timeout(QUEUE, budget.room.clone().acquire_many_owned(budget.units(whole))).await {
+                        Ok(Ok(share)) => self.share = Some(share),
+                        Ok(Err(_)) | Err(_) => return Err(self.refuse(SqlError::no_room(whole)).await),
+                    }
+                    self.reader.set_limit(whole);
+                }
+                Err(error) => return Err(self.give_up(error).await),
             }
-            Err(error) => Err(self.give_up(error).await),
+        }
+    }
+
+    /// The packet received last is done with.
+    pub fn release(&mut self) {
+        if self.share.take().is_some() {
+            self.reader.set_limit(self.limit.min(SMALL));
         }
     }
 

@@ -90,7 +90,7 @@ async fn log_in(stream: ClientStream, offer: &Offer, connection_id: u32) -> Resu
         return Err(link.refuse(SqlError::old_client()).await);
     }
     let credential = authenticate(&mut link, offer, &response, Some(nonce)).await?;
-    link.reader.set_limit(offer.max_packet);
+    link.open(offer.max_packet, offer.budget.clone());
     let identity = identity(response, capabilities, credential);
     Ok(Client { link, identity, connection_id, midway: false })
 }

@@ -33,6 +33,7 @@ use mysql_common::constants::{CapabilityFlags, StatusFlags};
 use rustls::ServerConfig;
 use tokio::time::timeout;
 
+pub use self::link::Budget;
 use self::link::Link;
 pub use self::{
     command::Command,
@@ -60,6 +61,8 @@ pub struct Offer {
     pub users: Arc<Users>,
     /// The longest packet accepted from a client that has logged in, in bytes.
     pub max_packet: usize,
+    /// What packets over 1 MiB of all clients may take together.
+    pub budget: Budget,
     /// From the connection's first byte to its last packet of the login.
     pub login_timeout: Duration,
     /// Refuse logins over plain TCP.
@@ -149,6 +152,7 @@ impl Client {
     /// loses nothing.
     pub async fn command(&mut self, idle: Duration) -> Result<Command, ClientError> {
         if !self.midway {
+            self.link.release();
             self.link.reader.expect(0);
             self.midway = true;
         }

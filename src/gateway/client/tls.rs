@@ -1,25 +1,98 @@
-//! The gateway's own TLS towards clients.
+//! The gateway's own TLS towards clients: TLS 1.2 or later, and no certificate is asked of them.
+//!
+//! Invariant: keys that are made here stay in memory.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt::Display, path::Path, sync::Arc};
 
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::{
     ServerConfig,
     crypto::ring,
-    pki_types::{PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
     version::{TLS12, TLS13},
 };
 
 use crate::mysql::{MysqlError, tls};
 
-/// Reads a certificate chain and its key (PEM). Clients need TLS 1.2 or later, and no certificate of their own.
+/// Reads a certificate chain and its key (PEM).
 pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, MysqlError> {
     let chain = tls::certificates(certificate)?;
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| tls::unreadable(key, &error))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(|error| tls::unreadable(key, &error))?
-        .with_no_client_auth()
-        .with_single_cert(chain, secret)
-        .map_err(|error| tls::unreadable(key, &format_args!("it does not fit {}: {error}", certificate.display())))?;
-    Ok(Arc::new(config))
+    let unfit = |error| tls::unreadable(key, &format_args!("it does not fit {}: {error}", certificate.display()));
+    config(chain, secret).map_err(unfit)
+}
+
+/// With a certificate made now, for a gateway that was given none: as mysqld's own it keeps out those who listen, and
+/// verifies nothing. Names `host` and this machine's loopback.
+pub fn self_signed(host: &str) -> Result<Arc<ServerConfig>, MysqlError> {
+    let (chain, secret) = make(host).map_err(|error| failed(&error))?;
+    config(chain, secret).map_err(|error| failed(&error))
+}
+
+fn make(host: &str) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), rcgen::Error> {
+    // A certificate's names are ASCII.
+    let host = if host.is_ascii() && !host.is_empty() { host } else { "localhost" };
+    let mut names: Vec<String> = [host, "localhost", "127.0.0.1", "::1"].map(Into::into).to_vec();
+    names.dedup();
+    // Valid at any time (rcgen's default): it lives no longer than this process, and a wrong clock must not matter.
+    let mut wanted = CertificateParams::new(names)?;
+    wanted.distinguished_name = DistinguishedName::new();
+    wanted.distinguished_name.push(DnType::CommonName, host);
+    let key = KeyPair::generate()?;
+    let certificate = wanted.self_signed(&key)?;
+    Ok((vec![certificate.into()], PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
+}
+
+fn failed(error: &dyn Display) -> MysqlError {
+    MysqlError::TlsOptions { reason: format!("no certificate could be made: {error}") }
+}
+
+fn config(
+    chain: Vec<CertificateDer<'static>>,
+    secret: PrivateKeyDer<'static>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])?;
+    Ok(Arc::new(builder.with_no_client_auth().with_single_cert(chain, secret)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
+
+    #[test]
+    fn a_client_that_knows_the_certificate_finds_its_names_in_it() {
+        for (host, known) in [("db-7.example", true), ("bücher", false), ("", false)] {
+            let (chain, secret) = make(host).unwrap();
+            let mut roots = RootCertStore::empty();
+            roots.add(chain[0].clone()).unwrap();
+            let trusting = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let (trusting, server) = (Arc::new(trusting), config(chain, secret).unwrap());
+            for (name, right) in
+                [("db-7.example", known), ("localhost", true), ("127.0.0.1", true), ("::1", true), ("else", false)]
+            {
+                let client = ClientConnection::new(trusting.clone(), name.try_into().unwrap()).unwrap();
+                let server = ServerConnection::new(server.clone()).unwrap();
+                assert_eq!(agree(client, server).is_ok(), right, "{host}: {name}");
+            }
+        }
+    }
+
+    fn agree(mut client: ClientConnection, mut server: ServerConnection) -> Result<(), rustls::Error> {
+        while client.is_handshaking() || server.is_handshaking() {
+            let (mut sent, mut answered) = (Vec::new(), Vec::new());
+            client.write_tls(&mut sent).unwrap();
+            server.read_tls(&mut &sent[..]).unwrap();
+            server.process_new_packets()?;
+            server.write_tls(&mut answered).unwrap();
+            client.read_tls(&mut &answered[..]).unwrap();
+            client.process_new_packets()?;
+        }
+        Ok(())
+    }
 }

@@ -11,6 +11,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    io::{ErrorKind, Write},
     num::NonZero,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
@@ -141,9 +142,25 @@ impl fmt::Debug for Users {
     }
 }
 
-/// The users file's content for one user, to be merged into the file. Hashing takes some milliseconds. The error says what
-/// is wrong with the password.
-pub fn entry(user: &str, password: &[u8], credential: &CredentialName) -> Result<String, String> {
+/// Makes a users file with this one user, unless there is a file already. Hashing takes some milliseconds.
+pub fn create(path: &Path, user: &str, password: &str, credential: &CredentialName) -> Result<(), UsersError> {
+    let failed = |reason: String| UsersError { path: path.to_owned(), reason };
+    let text = entry(user, password.as_bytes(), credential).map_err(failed)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let whole = || {
+        // Its owner's alone from the first byte on, and in its place when it is complete.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        match file.persist_noclobber(path) {
+            Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
+            _ => Ok(()),
+        }
+    };
+    whole().map_err(|error| failed(error.to_string()))
+}
+
+/// The users file's content for one user. The error says what is wrong with the password.
+fn entry(user: &str, password: &[u8], credential: &CredentialName) -> Result<String, String> {
     if password.is_empty() || password.len() > LONGEST {
         return Err(format!("a password has 1 to {LONGEST} bytes, this one {}", password.len()));
     }
@@ -192,7 +209,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("users.json");
         let app = CredentialName::new("app_rw").unwrap();
-        write(&path, &entry("app", b"hunter2", &app).unwrap(), 0o600);
+        create(&path, "app", "hunter2", &app).unwrap();
+        create(&path, "app", "is not overwritten", &app).unwrap();
         let users = Users::load(&path).unwrap();
         let nonce = [3; NONCE];
         let proof = scramble_sha256(&nonce, b"hunter2").unwrap();

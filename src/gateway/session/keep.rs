@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::gateway::sql::{Handler, Kind, Scope, Statement, TransactionScope, Xa};
-use crate::mysql::wire::relay::Relayed;
+use crate::gateway::sql::{Handler, Kind, Scope, Statement, Xa};
+use crate::mysql::wire::relay::{Outcome, Relayed};
 
 /// The reasons, each until what it names is gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,49 +12,51 @@ pub struct Keep {
     pub variables: BTreeSet<String>,
     /// Prepared statements with a cursor open or long data sent, by their ids towards the client.
     pub statements: BTreeSet<u32>,
-    /// SET TRANSACTION for the next transaction only.
-    next_transaction: bool,
     /// LOCK TABLES, FLUSH TABLES WITH READ LOCK, LOCK INSTANCE.
     table_locks: bool,
     /// An XA transaction that is not over.
     xa: bool,
-    /// Temporary tables, named locks, handlers, PREPARE in SQL, or something that only the server knows of: until the
-    /// session is reset.
+    /// Temporary tables, named locks, handlers, PREPARE in SQL, what a procedure may have left, or something that only the
+    /// server knows of: until the session is reset.
     for_good: bool,
 }
 
 impl Keep {
     /// Whether there is any.
     pub fn any(&self) -> bool {
-        let flags = self.next_transaction || self.table_locks || self.xa || self.for_good;
-        flags || !self.variables.is_empty() || !self.statements.is_empty()
+        self.table_locks || self.xa || self.for_good || !self.variables.is_empty() || !self.statements.is_empty()
     }
 
-    /// What a statement that succeeded leaves behind.
-    pub fn learn(&mut self, statement: &Statement, relayed: &Relayed) {
+    /// What a statement leaves behind.
+    pub fn learn(&mut self, statement: &Statement, sql: &[u8], relayed: &Relayed) {
         let uses = &statement.uses;
+        // One that fails may have assigned variables and taken locks before.
         self.variables.extend(uses.variables_assigned.iter().cloned());
-        self.for_good |= uses.advisory_locks;
+        self.for_good |= uses.advisory_locks || statement.kind == Kind::Call;
+        if matches!(relayed.outcome, Outcome::Failed { .. }) {
+            return;
+        }
         match &statement.kind {
             Kind::LockTables | Kind::FlushTablesWithLock | Kind::LockInstance => self.table_locks = true,
             Kind::UnlockTables | Kind::UnlockInstance => self.table_locks = false,
             Kind::Xa(Xa::Commit | Xa::Rollback) => self.xa = false,
             Kind::Xa(Xa::Recover) => {}
             Kind::Xa(_) => self.xa = true,
-            Kind::CreateTemporary | Kind::Handler(Handler::Open) | Kind::Prepare { .. } | Kind::SetRole => self.for_good = true,
-            Kind::SetTransaction { scope: TransactionScope::Next } => self.next_transaction = true,
-            // Only the statement's own words can tell `@@transaction_isolation`, for the next transaction, from the session's.
-            Kind::Set(assignments) => {
-                let next = |name: &str| name.starts_with("transaction_");
-                self.next_transaction |= assignments.iter().any(|one| one.scope == Scope::Session && next(&one.name));
+            Kind::CreateTemporary | Kind::Handler(Handler::Open) | Kind::Prepare { .. } | Kind::SetRole => {
+                self.for_good = true
             }
-            _ => {
-                self.next_transaction = false;
-                // Something changed that nothing above accounts for, as in a procedure.
-                let told = !relayed.changed.is_empty() || relayed.schema.is_some();
+            Kind::Set(assignments) => {
+                // `@@transaction_isolation` without a scope is for the next transaction only, and not reported.
+                let named =
+                    assignments.iter().any(|one| one.scope == Scope::Session && one.name.starts_with("transaction_"));
+                let bare = sql.to_ascii_lowercase().windows(13).any(|window| window == b"@@transaction");
+                self.for_good |= named && bare;
+            }
+            kind => {
+                // Something changed that nothing here accounts for.
                 let known = !uses.variables_assigned.is_empty()
-                    || matches!(statement.kind, Kind::DropTemporary | Kind::Deallocate { .. } | Kind::Execute { .. });
-                self.for_good |= relayed.state_changed && !told && !known;
+                    || matches!(kind, Kind::DropTemporary | Kind::Deallocate { .. } | Kind::Execute { .. });
+                self.for_good |= relayed.state_changed && !known;
             }
         }
     }

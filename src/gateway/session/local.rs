@@ -1,21 +1,25 @@
 //! What the gateway answers by itself: USE, transactions no server knows of yet, SHOW of the cluster, KILL.
 
+use std::sync::Arc;
+
 use mysql_common::constants::StatusFlags;
 
 use crate::gateway::client::{ClientError, ColumnSpec, SqlError, StateChange, packets};
 use crate::gateway::route::parse_target;
 use crate::gateway::sessions::Target as Found;
 use crate::gateway::show::{self, Answer};
-use crate::gateway::sql::{Assignment, Kind, Scope, Statement, analyze, quote_identifier};
+use crate::gateway::sql::{Assignment, Kind, Scope, Statement, TransactionScope, analyze, quote_identifier};
 use crate::gateway::view::Tablet;
-use crate::mysql::wire::relay::{RelayError, ReplyKind};
+use crate::model::workflow::TabletType;
+use crate::mysql::wire::relay::ReplyKind;
 
+use super::lend::READ_ONLY;
 use super::txn::Txn;
 use super::{Flow, Session};
 
 const FIELD_LIST: u8 = 0x04;
 /// Character sets in which a backslash or a quote may be part of a character: texts in them cannot be read safely.
-const UNSAFE: [&str; 6] = ["big5", "cp932", "gb18030", "gbk", "sjis", "ucs2"];
+pub(super) const UNSAFE: [&str; 6] = ["big5", "cp932", "gb18030", "gbk", "sjis", "ucs2"];
 /// What the gateway needs for itself on every connection.
 const OWN: [&str; 3] = ["session_track_system_variables", "session_track_schema", "session_track_state_change"];
 /// The variable that lets streams pass the fences (design §5.1).
@@ -31,23 +35,43 @@ impl Session {
         more: bool,
     ) -> Result<Option<Flow>, ClientError> {
         let flow = match &statement.kind {
-            Kind::Empty => self.fail(SqlError::new(1065, b"42000", "Query was empty")).await?,
+            Kind::Empty if sql.trim_ascii().is_empty() => {
+                self.fail(SqlError::new(1065, b"42000", "Query was empty")).await?
+            }
+            // Comments alone are well; some drivers ping with one.
+            Kind::Empty => self.done_with(Vec::new(), more).await?,
+            kind if self.target.tablet_type != TabletType::Primary && wants_to_write(kind, sql) => {
+                let text = format!(
+                    "the session's target is {}, which takes reads only; `use` the keyspace first",
+                    self.target
+                );
+                self.fail(SqlError::new(1290, b"HY000", text)).await?
+            }
+            Kind::SetTransaction { scope: TransactionScope::Next }
+                if statement.certain && self.txn.tablet().is_none() =>
+            {
+                self.characteristics = Some(sql.to_vec());
+                self.done_with(Vec::new(), more).await?
+            }
             Kind::Use(name) => match sql.get(name.span.end..).map(<[u8]>::trim_ascii) {
                 None | Some(b"" | b"`" | b";" | b"`;") => self.aim(&name.text, more).await?,
                 Some(rest) => self.fail(SqlError::syntax(rest)).await?,
             },
-            Kind::Begin { consistent_snapshot: false, .. } if !matches!(self.txn, Txn::Open(_)) && !self.keep.any() => {
+            Kind::Begin { consistent_snapshot: false, .. } if statement.certain && self.txn.tablet().is_none() => {
                 self.txn = Txn::Begun(sql.to_vec());
                 self.done_with(Vec::new(), more).await?
             }
             Kind::Commit { chain, release } | Kind::Rollback { chain, release }
-                if !matches!(self.txn, Txn::Open(_)) && self.held.is_empty() =>
+                if self.txn.tablet().is_none()
+                    && self.held.is_empty()
+                    && self.settings.get("completion_type").is_none() =>
             {
+                self.characteristics = None;
                 self.txn = if *chain { Txn::Begun(b"BEGIN".to_vec()) } else { Txn::None };
                 self.done_with(Vec::new(), more).await?;
                 if *release { Flow::Quit } else { Flow::On }
             }
-            Kind::Kill { query_only, id } => self.kill(*id, *query_only).await?,
+            Kind::Kill { query_only, id } => self.kill(*id, *query_only, more).await?,
             Kind::Diagnostics if self.last.refusal.is_some() => match self.refusal_shown(sql, binary, more).await? {
                 Some(flow) => flow,
                 None => return Ok(None),
@@ -131,7 +155,7 @@ impl Session {
     }
 
     /// KILL and COM_PROCESS_KILL.
-    pub(super) async fn kill(&mut self, id: Option<u64>, query_only: bool) -> Result<Flow, ClientError> {
+    pub(super) async fn kill(&mut self, id: Option<u64>, query_only: bool, more: bool) -> Result<Flow, ClientError> {
         let Some(id) = id else {
             let text = "KILL takes a number here, the connection's id as this gateway gave it";
             return self.fail(SqlError::new(1235, b"42000", text)).await;
@@ -142,14 +166,22 @@ impl Session {
             Found::Denied => {
                 self.fail(SqlError::new(1095, b"HY000", format!("You are not owner of thread {id}"))).await
             }
-            Found::Found(running) => {
-                if let Some(running) = running
-                    && let Err(error) = self.gateway.pools.kill_query(&running).await
-                {
-                    let text = format!("the statement of thread {id} could not be ended: {error}");
-                    return self.fail(SqlError::new(1105, b"HY000", text)).await;
+            Found::Found(place) if Arc::ptr_eq(&place, self.seat.place()) => {
+                // Its own statement is this one.
+                self.fail(SqlError::new(1317, b"70100", "Query execution was interrupted")).await
+            }
+            Found::Found(place) => {
+                let ended = match place.lock().await.as_ref() {
+                    Some(running) => self.gateway.pools.kill_query(running).await,
+                    None => Ok(()),
+                };
+                match ended {
+                    Ok(()) => self.done_with(Vec::new(), more).await,
+                    Err(error) => {
+                        let text = format!("the statement of thread {id} could not be ended: {error}");
+                        self.fail(SqlError::new(1105, b"HY000", text)).await
+                    }
                 }
-                self.done().await
             }
         }
     }
@@ -171,30 +203,31 @@ impl Session {
     pub(super) async fn field_list(&mut self, table: &[u8], wildcard: &[u8]) -> Result<Flow, ClientError> {
         let describe = [b"DESCRIBE ", quote_identifier(&String::from_utf8_lossy(table)).as_slice()].concat();
         let statement = analyze(&describe, self.mode);
-        let route = match self.routed(&statement, &describe) {
-            Ok(route) => route,
-            Err(error) => return self.fail(error).await,
-        };
-        let mut checkout = match self.obtain(&route, &statement).await {
-            Ok(checkout) => checkout,
+        let mut checkout = match self.place(&statement, &describe).await {
+            Ok((checkout, _)) => checkout,
             Err(error) => return self.fail(error).await,
         };
         let body = [table, b"\0", wildcard].concat();
         if let Err(error) = checkout.backend.request(FIELD_LIST, &body).await {
-            let error = self.gone(&error, checkout, false);
-            return self.fail(error).await;
+            return self.gone(&error, checkout, false).await;
         }
-        match self.relay(&mut checkout, ReplyKind::Rows, false).await {
+        match self.exchange(&mut checkout, ReplyKind::Rows, false).await {
             Ok(_) => {
                 self.settle(checkout);
                 Ok(Flow::On)
             }
-            Err(RelayError::Client(error)) => Err(error.into()),
-            Err(RelayError::Server { error, .. }) => {
-                let error = self.gone(&error, checkout, true);
-                self.fail(error).await
-            }
+            Err(error) => self.broken(error, checkout).await,
         }
+    }
+}
+
+/// Whether a session on a replica asks to be allowed to write.
+fn wants_to_write(kind: &Kind, sql: &[u8]) -> bool {
+    match kind {
+        Kind::Begin { read_only: Some(false), .. } => true,
+        Kind::SetTransaction { .. } => sql.to_ascii_lowercase().windows(5).any(|word| word == b"write"),
+        Kind::Set(assignments) => assignments.iter().any(|one| one.name == READ_ONLY),
+        _ => false,
     }
 }
 
@@ -211,7 +244,8 @@ fn refused_setting(assignments: &[Assignment], sql: &[u8]) -> Option<SqlError> {
         }
         let charset = matches!(assignment.scope, Scope::Names | Scope::CharacterSet) || name == "character_set_client";
         let value = String::from_utf8_lossy(sql.get(assignment.value.clone()).unwrap_or_default()).to_lowercase();
-        let word: String = value.chars().skip_while(|c| "'\"`".contains(*c)).take_while(char::is_ascii_alphanumeric).collect();
+        let word: String =
+            value.chars().skip_while(|c| "'\"`".contains(*c)).take_while(char::is_ascii_alphanumeric).collect();
         if charset && UNSAFE.contains(&word.as_str()) {
             return refuse(format!(
                 "statements in character set {word} cannot be read safely by a gateway (bytes of its characters look like \

@@ -4,20 +4,23 @@
 //! |---|---|
 //! | [`statement`] | texts: one statement after another |
 //! | [`send`] | one statement to one tablet, and its reply back |
+//! | [`digest`] | what the reply says of the session |
 //! | [`lend`] | connections: taken, kept, given back |
 //! | [`local`] | what is answered here |
 //! | [`prepared`] | COM_STMT_… |
 //! | [`variables`] | user variables that follow a session to another tablet |
-//! | [`txn`], [`keep`], [`parameters`] | pure parts |
+//! | [`txn`], [`keep`], [`nature`], [`parameters`] | pure parts |
 //!
 //! Invariants:
 //! - Every command that has a reply gets exactly one, whatever happens behind it.
 //! - A connection with something of this session on it ([`keep::Keep`], an open transaction) is not given back.
 //! - A transaction is on one tablet; what needs another one is refused while it is open.
 
+mod digest;
 mod keep;
 mod lend;
 mod local;
+mod nature;
 mod parameters;
 mod prepared;
 mod send;
@@ -32,14 +35,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{RouteMetrics, TurnedAway};
 use crate::model::TabletAlias;
-use crate::sharding::Target;
+use crate::sharding::{RoutingRules, Target};
 
 use super::Gateway;
 use super::backend::{Checkout, PoolKey, SessionId, Settings};
 use super::client::{Client, ClientError, Command, OkPacket, SqlError, StateChange};
 use super::route::parse_target;
 use super::sessions::Seat;
-use super::sql::SqlMode;
+use super::sql::{SqlMode, analyze};
 use super::view::{Tablet, View};
 
 use self::keep::Keep;
@@ -66,6 +69,8 @@ struct Last {
     refusal: Option<SqlError>,
     /// Whether there was any statement at all.
     any: bool,
+    /// Where it ran: the tablet and the connection's id.
+    at: Option<(TabletAlias, u32)>,
 }
 
 /// A session.
@@ -78,7 +83,15 @@ pub struct Session {
     target: Target,
     settings: Settings,
     mode: SqlMode,
+    /// The mode of a session that has set none.
+    base_mode: SqlMode,
     txn: Txn,
+    /// SET TRANSACTION for the next transaction, which no server has seen yet.
+    characteristics: Option<Vec<u8>>,
+    /// The rules as they were at the last PREPARE or HANDLER OPEN.
+    rules_at_prepare: Option<Arc<RoutingRules>>,
+    /// Something of the session is lost; it ends with the present command.
+    doomed: bool,
     keep: Keep,
     held: Vec<Checkout>,
     /// Which tablet's connection has the user variables as they were set last.
@@ -102,7 +115,11 @@ impl Session {
             target: Target::default(),
             settings: Settings::default(),
             mode: SqlMode::default(),
+            base_mode: SqlMode::default(),
             txn: Txn::None,
+            characteristics: None,
+            rules_at_prepare: None,
+            doomed: false,
             keep: Keep::default(),
             held: Vec::new(),
             variables_at: None,
@@ -131,6 +148,7 @@ impl Session {
                 return Err(self.client.refuse(refusal.into()).await);
             }
         };
+        self.learn_mode().await;
         self.client.admit(self.status()).await
     }
 
@@ -138,7 +156,7 @@ impl Session {
     pub async fn run(mut self, drain: CancellationToken) -> Result<(), ClientError> {
         let killed = self.seat.killed().clone();
         let ended = loop {
-            let busy = self.txn.is_active();
+            let busy = self.txn.is_active() || self.keep.any();
             let command = tokio::select! {
                 biased;
                 () = killed.cancelled() => break Err(self.expel(1317, b"70100", "the connection was killed").await),
@@ -150,7 +168,8 @@ impl Session {
                 Err(error) => Err(error),
             };
             match done {
-                Ok(Flow::On | Flow::Failed) => {}
+                Ok(Flow::On | Flow::Failed) if !self.doomed => {}
+                Ok(Flow::On | Flow::Failed) => break Ok(()),
                 Ok(Flow::Quit) => break Ok(()),
                 Err(ClientError::Gone) => break Ok(()),
                 Err(error) => break Err(error),
@@ -189,7 +208,7 @@ impl Session {
                 self.client.packet(text.as_bytes()).await?;
                 Flow::On
             }
-            Command::ProcessKill(id) => self.kill(Some(u64::from(id)), false).await?,
+            Command::ProcessKill(id) => self.kill(Some(u64::from(id)), false, false).await?,
             Command::FieldList { table, wildcard } => self.field_list(&table, &wildcard).await?,
             Command::StmtPrepare(sql) => self.prepare(&sql).await?,
             Command::StmtExecute { id, flags, rest } => self.execute_prepared(id, flags, &rest).await?,
@@ -206,6 +225,16 @@ impl Session {
         };
         self.client.flush().await?;
         Ok(flow)
+    }
+
+    /// Finds out how servers read texts by default. Where none answers now, the usual is assumed.
+    async fn learn_mode(&mut self) {
+        let asked = b"SELECT 1";
+        if let Ok((checkout, _)) = self.place(&analyze(asked, self.mode), asked).await {
+            self.base_mode = SqlMode::parse(checkout.backend.sql_mode());
+            self.mode = self.base_mode;
+            self.settle(checkout);
+        }
     }
 
     /// The cluster as it is now.
@@ -245,8 +274,9 @@ impl Session {
     fn start_over(&mut self) {
         self.let_go();
         self.settings = Settings::default();
-        self.mode = SqlMode::default();
+        self.mode = self.base_mode;
         self.txn = Txn::None;
+        (self.characteristics, self.rules_at_prepare) = (None, None);
         self.statements = Statements::default();
         self.last = Last::default();
     }

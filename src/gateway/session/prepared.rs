@@ -15,7 +15,7 @@ use crate::gateway::backend::{self, Checkout};
 use crate::gateway::client::{ClientError, ColumnSpec, SqlError};
 use crate::gateway::sql::{Kind, Statement, analyze, splice, split};
 use crate::model::TabletAlias;
-use crate::mysql::wire::relay::{Outcome, Reached, RelayError, ReplyKind};
+use crate::mysql::wire::relay::{Outcome, ReplyKind};
 
 use super::parameters::complete;
 use super::send::{Ask, NotSent};
@@ -24,17 +24,18 @@ use super::{Flow, Session};
 const EXECUTE: u8 = 0x17;
 const PREPARE: u8 = 0x16;
 const LONG_DATA: u8 = 0x18;
-const RESET: u8 = 0x1A;
 const FETCH: u8 = 0x1C;
-/// Statements of one session.
+/// Statements of one session, and bytes of their texts.
 const MOST: usize = 16_382;
+const MOST_BYTES: usize = 32 << 20;
 /// Cursor types, in the flags of COM_STMT_EXECUTE.
-const CURSOR: u8 = 0x07;
+pub(super) const CURSOR: u8 = 0x07;
 
 /// The statements a client has prepared.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     last: u32,
+    bytes: usize,
     by_id: BTreeMap<u32, Prepared>,
 }
 
@@ -46,13 +47,34 @@ struct Prepared {
     parameters: u16,
     /// The parameters' types as sent last.
     types: Option<Vec<u8>>,
-    /// The server's statement that is its own, and where.
-    own: Option<(TabletAlias, u32)>,
+    /// The server's statement that is its own.
+    own: Option<Own>,
+    /// Long data was lost: it must not be executed without it.
+    holed: bool,
+}
+
+/// A server's statement for one client's alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Own {
+    tablet: TabletAlias,
+    connection_id: u32,
+    server_id: u32,
+}
+
+impl Own {
+    fn new(checkout: &Checkout, server_id: u32) -> Self {
+        Self { tablet: checkout.key().tablet().clone(), connection_id: checkout.backend.connection_id(), server_id }
+    }
+
+    fn is_on(&self, checkout: &Checkout) -> bool {
+        self.tablet == *checkout.key().tablet() && self.connection_id == checkout.backend.connection_id()
+    }
 }
 
 impl Statements {
     fn insert(&mut self, prepared: Prepared) -> u32 {
         self.last = self.next();
+        self.bytes += prepared.sql.len();
         self.by_id.insert(self.last, prepared);
         self.last
     }
@@ -64,20 +86,17 @@ impl Statements {
         }
         id
     }
-
-    /// The connections are gone on which statements had something of their own.
-    pub(super) fn disown(&mut self) {
-        for prepared in self.by_id.values_mut() {
-            prepared.own = None;
-        }
-    }
 }
 
 impl Session {
     /// COM_STMT_PREPARE.
     pub(super) async fn prepare(&mut self, sql: &Bytes) -> Result<Flow, ClientError> {
-        if self.statements.by_id.len() >= MOST {
-            let text = format!("Can't create more than {MOST} prepared statements in a session; close some");
+        let bytes: usize = self.statements.bytes + sql.len();
+        if self.statements.by_id.len() >= MOST || bytes > MOST_BYTES {
+            let text = format!(
+                "Can't create more than {MOST} prepared statements, or {} MiB of their texts, in a session; close some",
+                MOST_BYTES >> 20
+            );
             return self.fail(SqlError::new(1461, b"42000", text)).await;
         }
         if let [_, second, ..] = split(sql, self.mode).as_slice() {
@@ -88,8 +107,14 @@ impl Session {
             let text = "This command is not supported in the prepared statement protocol yet";
             return self.fail(SqlError::new(1295, b"HY000", text)).await;
         }
-        let mut prepared =
-            Prepared { sql: Bytes::copy_from_slice(sql), statement, parameters: 0, types: None, own: None };
+        let mut prepared = Prepared {
+            sql: Bytes::copy_from_slice(sql),
+            statement,
+            parameters: 0,
+            types: None,
+            own: None,
+            holed: false,
+        };
         if let Some(answer) = self.listing(&prepared.statement) {
             return match answer {
                 Ok(answer) => {
@@ -104,14 +129,14 @@ impl Session {
         }
         let (mut checkout, text) = match self.where_to(&prepared).await {
             Ok(found) => found,
-            Err(error) => return self.fail(error).await,
+            Err(NotSent::Told(error)) => return self.fail(error).await,
+            Err(NotSent::Lost(error)) => return self.fail(SqlError::new(2013, b"HY000", error.to_string())).await,
         };
         let client_id = self.statements.next();
         if let Err(error) = checkout.backend.request(PREPARE, &text).await {
-            let error = self.gone(&error, checkout, false);
-            return self.fail(error).await;
+            return self.gone(&error, checkout, false).await;
         }
-        match self.relay(&mut checkout, ReplyKind::Prepare { client_id }, false).await {
+        match self.exchange(&mut checkout, ReplyKind::Prepare { client_id }, false).await {
             Ok((relayed, _)) => {
                 let Outcome::Prepared { id, columns, params } = relayed.outcome else {
                     self.settle(checkout);
@@ -133,7 +158,14 @@ impl Session {
 
     /// COM_STMT_EXECUTE.
     pub(super) async fn execute_prepared(&mut self, id: u32, flags: u8, rest: &[u8]) -> Result<Flow, ClientError> {
-        let Some(prepared) = self.statements.by_id.get(&id) else { return self.unknown(id, "mysqld_stmt_execute").await };
+        let Some(prepared) = self.statements.by_id.get(&id) else {
+            return self.unknown(id, "mysqld_stmt_execute").await;
+        };
+        if prepared.holed {
+            let text =
+                format!("long data of statement {id} was lost with a server's connection: reset it and send it again");
+            return self.fail(SqlError::new(2013, b"HY000", text)).await;
+        }
         let Prepared { sql, statement, .. } = prepared.clone();
         match self.answer(&statement, &sql, true, false).await? {
             Some(flow) => Ok(flow),
@@ -150,15 +182,19 @@ impl Session {
         flags: u8,
         rest: &[u8],
     ) -> Result<(), NotSent> {
-        let alias = checkout.key().tablet().clone();
         let attributes = self.client.identity().capabilities.contains(CapabilityFlags::CLIENT_QUERY_ATTRIBUTES);
-        let Some(prepared) = self.statements.by_id.get_mut(&id) else { return Err(NotSent::Told(unknown(id, "execute"))) };
-        let own = prepared.own.as_ref().filter(|(at, _)| *at == alias).map(|(_, server_id)| *server_id);
-        let server_id = match own {
-            Some(server_id) => server_id,
+        let Some(prepared) = self.statements.by_id.get_mut(&id) else {
+            return Err(NotSent::Told(unknown(id, "execute")));
+        };
+        let server_id = match &prepared.own {
+            Some(own) if own.is_on(checkout) => own.server_id,
+            Some(_) => {
+                let text = format!("statement {id} has long data or a cursor on another connection: reset it first");
+                return Err(NotSent::Told(SqlError::new(1105, b"HY000", text)));
+            }
             None if flags & CURSOR != 0 => {
                 let server_id = checkout.backend.prepare(sql).await?.id;
-                prepared.own = Some((alias, server_id));
+                prepared.own = Some(Own::new(checkout, server_id));
                 server_id
             }
             None => checkout.backend.statement(sql).await?.id,
@@ -179,93 +215,83 @@ impl Session {
         }
         self.keep.statements.remove(&id);
         let own = self.statements.by_id.get_mut(&id).and_then(|prepared| prepared.own.take());
-        if let Some((_, server_id)) = own
-            && let Err(error) = checkout.backend.close_statement(server_id).await
+        if let Some(own) = own.filter(|own| own.is_on(checkout))
+            && let Err(error) = checkout.backend.close_statement(own.server_id).await
         {
             tracing::debug!(%error, "a prepared statement was not closed");
         }
     }
 
-    /// COM_STMT_SEND_LONG_DATA. An error shows when the statement is executed, without what was lost.
+    /// COM_STMT_SEND_LONG_DATA. It has no reply: what goes wrong shows when the statement is executed.
     pub(super) async fn long_data(&mut self, id: u32, parameter: u16, data: &[u8]) -> Result<Flow, ClientError> {
         let Some(prepared) = self.statements.by_id.get(&id).cloned() else { return Ok(Flow::On) };
-        let (mut checkout, text) = match self.where_to(&prepared).await {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::debug!(%error, "long data had nowhere to go");
-                return Ok(Flow::On);
-            }
-        };
-        let alias = checkout.key().tablet().clone();
-        let own = prepared.own.filter(|(at, _)| *at == alias).map(|(_, server_id)| server_id);
-        let sent = async {
-            let server_id = match own {
-                Some(server_id) => server_id,
-                None => checkout.backend.prepare(&text).await?.id,
-            };
-            let mut body = Vec::with_capacity(6 + data.len());
-            body.extend_from_slice(&server_id.to_le_bytes());
-            body.extend_from_slice(&parameter.to_le_bytes());
-            body.extend_from_slice(data);
-            checkout.backend.notify(LONG_DATA, &body).await?;
-            Ok::<_, crate::mysql::MysqlError>(server_id)
-        };
-        match sent.await {
-            Ok(server_id) => {
-                if let Some(prepared) = self.statements.by_id.get_mut(&id) {
-                    prepared.own = Some((alias, server_id));
+        let sent = match self.where_to(&prepared).await {
+            Ok((mut checkout, text)) => {
+                let sent = send_long(&mut checkout, &prepared, &text, parameter, data).await;
+                if sent.is_ok() {
+                    self.keep.statements.insert(id);
                 }
-                self.keep.statements.insert(id);
                 self.settle(checkout);
+                sent
             }
-            Err(error) => tracing::debug!(error = %self.gone(&error, checkout, false), "long data was lost"),
+            Err(error) => Err(error),
+        };
+        let Some(prepared) = self.statements.by_id.get_mut(&id) else { return Ok(Flow::On) };
+        match sent {
+            Ok(own) => prepared.own = Some(own),
+            Err(_) => prepared.holed = true,
         }
         Ok(Flow::On)
     }
 
     /// COM_STMT_CLOSE.
     pub(super) async fn close_prepared(&mut self, id: u32) -> Result<Flow, ClientError> {
-        let own = self.statements.by_id.remove(&id).and_then(|prepared| prepared.own);
-        self.keep.statements.remove(&id);
-        if let Some((alias, server_id)) = own
-            && let Some(mut checkout) = self.held_on(&alias)
-        {
-            if let Err(error) = checkout.backend.close_statement(server_id).await {
-                tracing::debug!(%error, "a prepared statement was not closed");
-            }
-            self.settle(checkout);
+        if let Some(prepared) = self.statements.by_id.remove(&id) {
+            self.statements.bytes -= prepared.sql.len();
+            self.disown(id, prepared.own).await;
         }
         Ok(Flow::On)
     }
 
     /// COM_STMT_RESET: long data and cursors are forgotten.
     pub(super) async fn reset_prepared(&mut self, id: u32) -> Result<Flow, ClientError> {
-        let Some(prepared) = self.statements.by_id.get(&id) else { return self.unknown(id, "mysqld_stmt_reset").await };
-        let Some((alias, server_id)) = prepared.own.clone() else { return self.done().await };
-        let Some(checkout) = self.held_on(&alias) else { return self.done().await };
+        let Some(prepared) = self.statements.by_id.get_mut(&id) else {
+            return self.unknown(id, "mysqld_stmt_reset").await;
+        };
+        prepared.holed = false;
+        let own = prepared.own.take();
+        self.disown(id, own).await;
+        self.done().await
+    }
+
+    /// A statement has no server's statement of its own any more.
+    async fn disown(&mut self, id: u32, own: Option<Own>) {
         self.keep.statements.remove(&id);
-        self.pass(checkout, RESET, &server_id.to_le_bytes(), ReplyKind::Simple).await
+        let Some(own) = own else { return };
+        let Some(mut checkout) = self.take_held(&own.tablet) else { return };
+        if own.is_on(&checkout)
+            && let Err(error) = checkout.backend.close_statement(own.server_id).await
+        {
+            tracing::debug!(%error, "a prepared statement was not closed");
+        }
+        self.settle(checkout);
     }
 
     /// COM_STMT_FETCH.
     pub(super) async fn fetch(&mut self, id: u32, rows: u32) -> Result<Flow, ClientError> {
         let Some(prepared) = self.statements.by_id.get(&id) else { return self.unknown(id, "mysqld_stmt_fetch").await };
         let own = prepared.own.clone();
-        let held = own.and_then(|(alias, server_id)| Some((self.held_on(&alias)?, server_id)));
-        let Some((checkout, server_id)) = held else {
+        let at = own.as_ref().and_then(|own| self.held.iter().position(|held| own.is_on(held)));
+        let (Some(own), Some(at)) = (own, at) else {
             let text = format!("The statement ({id}) has no open cursor.");
             return self.fail(SqlError::new(1421, b"HY000", text)).await;
         };
-        let body = [server_id.to_le_bytes(), rows.to_le_bytes()].concat();
-        self.pass(checkout, FETCH, &body, ReplyKind::Rows).await
-    }
-
-    async fn pass(&mut self, mut checkout: Checkout, code: u8, body: &[u8], kind: ReplyKind) -> Result<Flow, ClientError> {
-        if let Err(error) = checkout.backend.request(code, body).await {
-            let error = self.gone(&error, checkout, false);
-            return self.fail(error).await;
+        let mut checkout = self.held.swap_remove(at);
+        let body = [own.server_id.to_le_bytes(), rows.to_le_bytes()].concat();
+        if let Err(error) = checkout.backend.request(FETCH, &body).await {
+            return self.gone(&error, checkout, false).await;
         }
-        match self.relay(&mut checkout, kind, false).await {
+        match self.exchange(&mut checkout, ReplyKind::Rows, false).await {
             Ok((relayed, _)) => {
                 self.settle(checkout);
                 Ok(if matches!(relayed.outcome, Outcome::Failed { .. }) { Flow::Failed } else { Flow::On })
@@ -274,29 +300,15 @@ impl Session {
         }
     }
 
-    async fn broken(&mut self, error: RelayError, checkout: Checkout) -> Result<Flow, ClientError> {
-        match error {
-            RelayError::Client(error) => Err(error.into()),
-            RelayError::Server { error, reached } => {
-                let error = self.gone(&error, checkout, true);
-                match reached {
-                    Reached::Midway => Err(ClientError::Refused(error)),
-                    Reached::Nothing | Reached::Packets => self.fail(error).await,
-                }
-            }
+    /// A connection for a prepared statement, with what the session has set, and its text there.
+    async fn where_to(&mut self, prepared: &Prepared) -> Result<(Checkout, Vec<u8>), NotSent> {
+        let placed = self.place(&prepared.statement, &prepared.sql).await;
+        let (mut checkout, mut route) = placed.map_err(NotSent::Told)?;
+        let wanted = self.wanted(checkout.key().tablet());
+        if !checkout.backend.is_unread() {
+            checkout.backend.follow(&wanted).await?;
         }
-    }
-
-    /// A connection for a prepared statement, and its text there.
-    async fn where_to(&mut self, prepared: &Prepared) -> Result<(Checkout, Vec<u8>), SqlError> {
-        let mut route = self.routed(&prepared.statement, &prepared.sql)?;
-        let checkout = self.obtain(&route, &prepared.statement).await?;
         Ok((checkout, splice(&prepared.sql, &mut route.edits)))
-    }
-
-    fn held_on(&mut self, alias: &TabletAlias) -> Option<Checkout> {
-        let at = self.held.iter().position(|held| held.key().tablet() == alias)?;
-        Some(self.held.swap_remove(at))
     }
 
     async fn unknown(&mut self, id: u32, what: &str) -> Result<Flow, ClientError> {
@@ -306,4 +318,29 @@ impl Session {
 
 fn unknown(id: u32, what: &str) -> SqlError {
     SqlError::new(1243, b"HY000", format!("Unknown prepared statement handler ({id}) given to {what}"))
+}
+
+/// Sends a piece of long data, to a server's statement of its own.
+async fn send_long(
+    checkout: &mut Checkout,
+    prepared: &Prepared,
+    text: &[u8],
+    parameter: u16,
+    data: &[u8],
+) -> Result<Own, NotSent> {
+    let own = match &prepared.own {
+        Some(own) if own.is_on(checkout) => own.clone(),
+        // What was sent before went elsewhere.
+        Some(_) => return Err(NotSent::Told(SqlError::new(1105, b"HY000", "long data on another connection"))),
+        None => {
+            let server_id = checkout.backend.prepare(text).await?.id;
+            Own::new(checkout, server_id)
+        }
+    };
+    let mut body = Vec::with_capacity(6 + data.len());
+    body.extend_from_slice(&own.server_id.to_le_bytes());
+    body.extend_from_slice(&parameter.to_le_bytes());
+    body.extend_from_slice(data);
+    checkout.backend.notify(LONG_DATA, &body).await?;
+    Ok(own)
 }

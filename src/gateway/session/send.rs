@@ -2,26 +2,34 @@
 //!
 //! Invariants:
 //! - What a client gets after its statement failed behind us says whether it may have taken effect.
-//! - A statement is tried again only if it reads, outside a transaction, and nothing of its reply has reached the client.
+//! - No statement is sent twice.
+//! - Where a connection is lost with something of the session on it, the client's ends too: it must not go on as if nothing
+//!   had happened.
 //! - While a server works the client is watched: when it goes away, its statement is ended too.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use mysql_common::constants::StatusFlags;
+use tokio::time::timeout;
 
 use crate::gateway::backend::Checkout;
 use crate::gateway::client::{ClientError, SqlError};
 use crate::gateway::route::{Refusal, Route, Router};
-use crate::gateway::sql::{Kind, SqlMode, Statement, splice};
+use crate::gateway::sql::{Handler, Kind, Statement, splice};
+use crate::gateway::view::View;
 use crate::metrics::{Outcome as Ended, Refusal as Reason, RouteMetrics, Verb};
 use crate::mysql::MysqlError;
+use crate::mysql::wire::channel::ChannelError;
 use crate::mysql::wire::relay::{ClientSide, Outcome, Reached, RelayError, RelayOptions, Relayed, ReplyKind, Tracking};
 
+use super::nature::{asks_back, asks_insert_id_only, begins_nothing};
+use super::prepared::CURSOR;
 use super::txn::Txn;
 use super::{Flow, Session};
 
 const QUERY: u8 = 0x03;
+/// How long the gateway's own statements before and after a client's may take.
+pub(super) const OWN: Duration = Duration::from_secs(10);
 
 /// What is sent for a statement.
 #[derive(Debug, Clone, Copy)]
@@ -39,20 +47,20 @@ pub(super) enum Ask<'a> {
     },
 }
 
-/// How an attempt came out.
-enum Tried {
-    Over(Flow),
-    Again,
+impl Ask<'_> {
+    pub(super) fn wants_cursor(&self) -> bool {
+        matches!(self, Ask::Execute { flags, .. } if flags & CURSOR != 0)
+    }
 }
 
 impl Session {
     /// Where a statement goes.
-    pub(super) fn routed(&self, statement: &Statement, sql: &[u8]) -> Result<Route, SqlError> {
-        let (view, most) = (self.view(), self.gateway.limits.replica_lag);
+    pub(super) fn routed(&self, view: &View, statement: &Statement, sql: &[u8]) -> Result<Route, SqlError> {
+        let most = self.gateway.limits.replica_lag;
         let healths = self.gateway.healths.borrow();
         let health = |tablet: &super::Tablet| healths.fitness(&tablet.alias, most);
         let seed = self.number as usize;
-        let router = Router { view: &view, health: &health, target: &self.target, mode: self.mode, seed };
+        let router = Router { view, health: &health, target: &self.target, mode: self.mode, seed };
         router.route(statement, sql).map_err(|refusal| self.refused(refusal))
     }
 
@@ -67,6 +75,20 @@ impl Session {
         refusal.into()
     }
 
+    /// A connection where a statement's tables are now, and its text there.
+    pub(super) async fn place(&mut self, statement: &Statement, sql: &[u8]) -> Result<(Checkout, Route), SqlError> {
+        loop {
+            let view = self.view();
+            let route = self.routed(&view, statement, sql)?;
+            let checkout = self.obtain(&route, statement, sql).await?;
+            // Waiting for a connection takes time, in which tables may move.
+            if Arc::ptr_eq(&view, &self.view()) {
+                return Ok((checkout, route));
+            }
+            self.settle(checkout);
+        }
+    }
+
     /// Has a statement run where its tables are.
     pub(super) async fn forward(
         &mut self,
@@ -76,124 +98,115 @@ impl Session {
         more: bool,
     ) -> Result<Flow, ClientError> {
         let began = Instant::now();
-        let mut tries = 0;
-        loop {
-            let mut route = match self.routed(statement, sql) {
-                Ok(route) => route,
-                Err(error) => return self.fail(error).await,
-            };
-            let checkout = match self.obtain(&route, statement).await {
-                Ok(checkout) => checkout,
-                Err(error) => return self.fail(error).await,
-            };
-            let numbers = self.numbers(&route);
-            let text = if route.edits.is_empty() { None } else { Some(splice(sql, &mut route.edits)) };
-            let sql = text.as_deref().unwrap_or(sql);
-            tries += 1;
-            let attempt = Attempt { statement, sql, ask, more, again: tries == 1, numbers: &numbers, began };
-            match self.attempt(attempt, checkout).await? {
-                Tried::Over(flow) => return Ok(flow),
-                Tried::Again => tracing::debug!("a read is tried again: its connection was lost"),
-            }
+        if let Some(error) = self.outdated(statement) {
+            return self.fail(error).await;
         }
-    }
-
-    async fn attempt(&mut self, now: Attempt<'_>, mut checkout: Checkout) -> Result<Tried, ClientError> {
-        let alias = checkout.key().tablet().clone();
-        let alone = !self.txn.is_active() && !self.keep.any();
-        let again = now.again && alone && matches!(now.statement.kind, Kind::Query) && !now.statement.uses.locking_read;
-        let sent = match self.make_ready(now.statement, &mut checkout).await {
-            Ok(()) => self.request(&mut checkout, now.sql, now.ask).await,
-            Err(error) => Err(error),
+        let (mut checkout, mut route) = match self.place(statement, sql).await {
+            Ok(found) => found,
+            Err(error) => return self.fail(error).await,
         };
-        if let Err(error) = sent {
-            return match error {
-                NotSent::Told(error) => {
-                    self.settle(checkout);
-                    self.fail(error).await.map(Tried::Over)
-                }
-                NotSent::Lost(_) if again => Ok(Tried::Again),
-                NotSent::Lost(error) => {
-                    now.numbers.done(verb(&now.statement.kind), Ended::Lost, now.began.elapsed());
-                    let error = self.gone(&error, checkout, false);
-                    self.fail(error).await.map(Tried::Over)
-                }
-            };
-        }
-        self.seat.runs(Some(checkout.running()));
-        let heard = tokio::select! {
-            biased;
-            () = checkout.backend.begun() => true,
-            () = self.client.closed() => false,
-        };
-        if !heard {
-            self.seat.runs(None);
-            now.numbers.done(verb(&now.statement.kind), Ended::Abandoned, now.began.elapsed());
-            if let Err(error) = self.gateway.pools.kill_query(&checkout.running()).await {
-                tracing::warn!(tablet = %alias, %error, "the statement of a client that is gone could not be ended");
-            }
-            return Err(ClientError::Gone);
-        }
-        let relayed = self.relay(&mut checkout, ReplyKind::Query, now.more).await;
-        self.seat.runs(None);
-        let (relayed, carried) = match relayed {
-            Ok(relayed) => relayed,
-            Err(RelayError::Client(error)) => return Err(error.into()),
-            Err(RelayError::Server { reached: Reached::Nothing, .. }) if again => return Ok(Tried::Again),
-            Err(RelayError::Server { error, reached }) => {
-                now.numbers.done(verb(&now.statement.kind), Ended::Lost, now.began.elapsed());
-                let error = self.gone(&error, checkout, true);
-                return match reached {
-                    Reached::Midway => Err(ClientError::Refused(error)),
-                    Reached::Nothing | Reached::Packets => self.fail(error).await.map(Tried::Over),
+        let numbers = self.numbers(&route);
+        let verb = verb(&statement.kind);
+        let text = if route.edits.is_empty() { None } else { Some(splice(sql, &mut route.edits)) };
+        let sql = text.as_deref().unwrap_or(sql);
+        let sent = match timeout(OWN, self.make_ready(statement, sql, &mut checkout)).await {
+            Ok(Ok(())) => self.request(&mut checkout, sql, ask).await,
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                let text =
+                    format!("tablet {} did not take the session's state within {OWN:?}", checkout.key().tablet());
+                drop(checkout);
+                numbers.done(verb, Ended::Lost, began.elapsed());
+                let error = if self.keep.any() || self.txn.is_active() {
+                    self.doom(&text)
+                } else {
+                    SqlError::new(1105, b"HY000", text)
                 };
+                return self.fail(error).await;
             }
         };
-        now.numbers.relayed(now.sql.len() as u64, relayed.bytes);
+        match sent {
+            Ok(()) => {}
+            Err(NotSent::Told(error)) => {
+                self.settle(checkout);
+                return self.fail(error).await;
+            }
+            Err(NotSent::Lost(error)) => {
+                numbers.done(verb, Ended::Lost, began.elapsed());
+                return self.gone(&error, checkout, false).await;
+            }
+        }
+        let kind = ReplyKind::Query { cursor: ask.wants_cursor() };
+        let (relayed, carried) = match self.exchange(&mut checkout, kind, more).await {
+            Ok(relayed) => relayed,
+            Err(error) => {
+                let ended = if matches!(error, RelayError::Client(_)) { Ended::Abandoned } else { Ended::Lost };
+                numbers.done(verb, ended, began.elapsed());
+                return self.broken(error, checkout).await;
+            }
+        };
+        numbers.relayed(sql.len() as u64, relayed.bytes);
         let failed = matches!(relayed.outcome, Outcome::Failed { .. });
-        now.numbers.done(verb(&now.statement.kind), if failed { Ended::Error } else { Ended::Ok }, now.began.elapsed());
-        self.digest(now.statement, now.ask, &relayed, carried, checkout).await;
-        let quits = matches!(now.statement.kind, Kind::Commit { release: true, .. } | Kind::Rollback { release: true, .. });
-        Ok(Tried::Over(match failed {
+        numbers.done(verb, if failed { Ended::Error } else { Ended::Ok }, began.elapsed());
+        self.digest(statement, sql, ask, &relayed, carried, checkout).await;
+        let quits = matches!(statement.kind, Kind::Commit { release: true, .. } | Kind::Rollback { release: true, .. });
+        Ok(match failed {
             true => Flow::Failed,
             false if quits => Flow::Quit,
             false => Flow::On,
-        }))
+        })
+    }
+
+    /// What was prepared or opened in SQL before tables moved must not be used after.
+    fn outdated(&self, statement: &Statement) -> Option<SqlError> {
+        let uses = matches!(statement.kind, Kind::Execute { .. } | Kind::Handler(Handler::Read));
+        let moved = uses && self.rules_at_prepare.as_ref().is_some_and(|rules| !Arc::ptr_eq(rules, &self.view().rules));
+        moved.then(|| {
+            let text = "the routing rules have changed since this was prepared or opened: do that again";
+            SqlError::new(1235, b"42000", text)
+        })
     }
 
     /// Does on a connection what must be done there before the statement.
-    async fn make_ready(&mut self, statement: &Statement, checkout: &mut Checkout) -> Result<(), NotSent> {
+    async fn make_ready(&mut self, statement: &Statement, sql: &[u8], checkout: &mut Checkout) -> Result<(), NotSent> {
+        let asks_back = asks_back(statement);
         for held in self.held.iter_mut().filter(|held| held.backend.is_unread()) {
             held.backend.read_back().await?;
             self.settings = held.backend.settings().clone();
         }
-        let wanted = self.wanted();
-        let backend = &mut checkout.backend;
-        let asks_back = statement.kind == Kind::Diagnostics || statement.uses.previous_statement;
-        if backend.is_unread() && !asks_back {
-            backend.read_back().await?;
-        } else if !backend.is_unread() {
-            backend.follow(&wanted).await?;
+        let alias = checkout.key().tablet().clone();
+        let wanted = self.wanted(&alias);
+        if checkout.backend.is_unread() && !asks_back {
+            checkout.backend.read_back().await?;
+        } else if !checkout.backend.is_unread() {
+            checkout.backend.follow(&wanted).await?;
         }
-        if !statement.uses.variables_read.is_empty() || !statement.uses.variables_assigned.is_empty() {
-            self.carry_variables(checkout).await?;
-        }
-        if asks_back && !checkout.continued && self.held.is_empty() {
-            if self.last.any && statement.kind == Kind::Diagnostics {
-                let text = "what the last statement left for this one is gone: its connection has served another session \
-                            since; run both in one transaction, or raise the gateway's --pool-size";
+        self.carry_variables(checkout).await?;
+        let same = self.last.at.as_ref().is_none_or(|(at, id)| *at == alias && *id == checkout.backend.connection_id());
+        if asks_back && (!same || !self.last.any) {
+            if self.last.any && !asks_insert_id_only(statement, sql) {
+                let text = "what the last statement left for this one is not on this connection: it ran on another tablet, or \
+                            its connection has served another session since; ask in one transaction, or raise --pool-size";
                 return Err(NotSent::Told(SqlError::new(1105, b"HY000", text)));
             }
-            checkout.backend.reset().await?;
-            checkout.backend.prepare_for(&wanted).await?;
+            if !self.last.any {
+                // Another session's leavings are none of this one's business.
+                checkout.backend.reset().await?;
+                checkout.backend.prepare_for(&wanted).await?;
+            }
             let sql = format!("SET last_insert_id = {}", self.last.insert_id);
             checkout.backend.execute(sql.as_bytes()).await?;
         }
-        if let Txn::Begun(begin) = &self.txn {
-            let begun = checkout.backend.execute(begin).await;
+        if begins_nothing(statement, sql) {
+            return Ok(());
+        }
+        if let Some(text) = self.characteristics.take() {
+            checkout.backend.execute(&text).await?;
+        }
+        if let Txn::Begun(begin) = self.txn.clone() {
             self.txn = Txn::None;
-            begun?;
-            self.txn = Txn::Open(checkout.key().tablet().clone());
+            checkout.backend.execute(&begin).await?;
+            self.txn = Txn::Open(alias);
         }
         Ok(())
     }
@@ -206,87 +219,78 @@ impl Session {
         Ok(())
     }
 
-    /// Relays the reply to a command just sent.
-    pub(super) async fn relay(
+    /// Relays the reply to a command just sent. Meanwhile KILL finds it, and it ends when its client goes away.
+    pub(super) async fn exchange(
         &mut self,
         checkout: &mut Checkout,
         kind: ReplyKind,
         more: bool,
     ) -> Result<(Relayed, bool), RelayError> {
+        self.seat.runs(Some(checkout.running())).await;
+        let heard = tokio::select! {
+            biased;
+            () = checkout.backend.begun() => true,
+            () = self.client.closed() => false,
+        };
+        if !heard {
+            self.seat.runs(None).await;
+            if let Err(error) = self.gateway.pools.kill_query(&checkout.running()).await {
+                tracing::warn!(tablet = %checkout.key().tablet(), %error, "the statement of a client that is gone goes on");
+            }
+            return Err(RelayError::Client(ChannelError::Eof));
+        }
         let keyspace = self.target.keyspace.as_ref().map(ToString::to_string);
         let tracking = Tracking { variables: &is_told, schema: &|_| keyspace.clone(), state_change: false };
+        let in_transaction = matches!(self.txn, Txn::Begun(_)).then_some(true);
         let client_capabilities = self.client.identity().capabilities;
-        let options =
-            RelayOptions { kind, client_capabilities, more_follow: more, withhold: &[], tracking: &tracking, in_transaction: None };
-        let (reader, writer, stream) = self.client.parts();
-        checkout.backend.relay(&mut ClientSide { reader, writer, stream }, &options).await
-    }
-
-    /// Takes in what a reply says of the session, and keeps the connection or gives it back.
-    async fn digest(
-        &mut self,
-        statement: &Statement,
-        ask: Ask<'_>,
-        relayed: &Relayed,
-        carried: bool,
-        mut checkout: Checkout,
-    ) {
-        let alias = checkout.key().tablet().clone();
-        self.last.any = true;
-        self.last.refusal = None;
-        let status = match relayed.status {
-            Some(status) => status,
-            // An error may have ended the transaction, and does not say so.
-            None if self.txn.is_active() || self.settings.get("autocommit") == Some("OFF") => {
-                checkout.backend.ping().await.unwrap_or(StatusFlags::empty())
-            }
-            None => checkout.backend.status(),
+        let options = RelayOptions {
+            kind,
+            client_capabilities,
+            more_follow: more,
+            withhold: &[],
+            tracking: &tracking,
+            in_transaction,
         };
-        self.txn.after(&alias, status.contains(StatusFlags::SERVER_STATUS_IN_TRANS));
-        if let Outcome::Done { last_insert_id, .. } = relayed.outcome
-            && last_insert_id > 0
-        {
-            self.last.insert_id = last_insert_id;
-        }
-        if !matches!(relayed.outcome, Outcome::Failed { .. }) {
-            self.keep.learn(statement, relayed);
-        }
-        if !carried {
-            self.keep.for_good();
-        }
-        if let Ask::Execute { id, .. } = ask {
-            let cursor = status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS);
-            self.executed(id, cursor, &mut checkout).await;
-        }
-        if checkout.backend.is_unread() && relayed.warnings == 0 {
-            // Where it cannot be read the connection is broken, and not given back.
-            if let Err(error) = checkout.backend.read_back().await {
-                tracing::debug!(tablet = %alias, %error, "a session's variables could not be read back");
-            }
-        }
-        let changed = !relayed.changed.is_empty();
-        self.settle(checkout);
-        if changed {
-            self.mode = self.settings.get("sql_mode").map(SqlMode::parse).unwrap_or_default();
-        }
+        let killed = self.seat.killed().clone();
+        let (reader, writer, stream) = self.client.parts();
+        let mut client = ClientSide { reader, writer, stream };
+        let relayed = tokio::select! {
+            biased;
+            relayed = checkout.backend.relay(&mut client, &options) => relayed,
+            // A client that does not take its answer is not waited for.
+            () = killed.cancelled() => Err(RelayError::Client(ChannelError::Eof)),
+        };
+        self.seat.runs(None).await;
+        relayed
     }
 
-    /// The error for a client whose connection behind us is gone.
-    pub(super) fn gone(&mut self, error: &MysqlError, checkout: Checkout, sent: bool) -> SqlError {
+    /// Tells the client that the connection behind it is gone.
+    pub(super) async fn gone(
+        &mut self,
+        error: &MysqlError,
+        checkout: Checkout,
+        sent: bool,
+    ) -> Result<Flow, ClientError> {
         let alias = checkout.key().tablet().clone();
         drop(checkout);
-        let mut text = format!("tablet {alias}: {error}");
-        let open = self.txn.is_active();
-        if open {
-            text.push_str("; the transaction was rolled back");
-        } else if sent {
-            text.push_str("; whether the statement took effect is not known");
+        let text = format!("tablet {alias}: {error}");
+        if self.txn.is_active() || self.keep.any() {
+            let error = self.doom(&text);
+            return self.fail(error).await;
         }
-        if self.keep.any() {
-            text.push_str("; what the session had set up on that connection is gone (user variables, temporary tables, locks)");
+        let effect = if sent { "; whether the statement took effect is not known" } else { "" };
+        self.fail(SqlError::new(2013, b"HY000", format!("{text}{effect}"))).await
+    }
+
+    /// Ends a relay that failed.
+    pub(super) async fn broken(&mut self, error: RelayError, checkout: Checkout) -> Result<Flow, ClientError> {
+        match error {
+            RelayError::Client(error) => Err(error.into()),
+            RelayError::Server { error, reached: Reached::Midway } => {
+                Err(ClientError::Refused(SqlError::new(2013, b"HY000", error.to_string())))
+            }
+            RelayError::Server { error, .. } => self.gone(&error, checkout, true).await,
         }
-        self.lost(&alias);
-        SqlError::new(2013, b"HY000", text)
     }
 
     fn numbers(&mut self, route: &Route) -> Arc<RouteMetrics> {
@@ -300,17 +304,6 @@ impl Session {
         self.route = Some((route.tablet.clone(), numbers.clone()));
         numbers
     }
-}
-
-/// One try at a statement.
-struct Attempt<'a> {
-    statement: &'a Statement,
-    sql: &'a [u8],
-    ask: Ask<'a>,
-    more: bool,
-    again: bool,
-    numbers: &'a RouteMetrics,
-    began: Instant,
 }
 
 /// Why nothing was asked of the server.
@@ -335,7 +328,8 @@ impl From<MysqlError> for NotSent {
 
 /// The variables that servers report to clients unless told otherwise.
 fn is_told(name: &str) -> bool {
-    ["time_zone", "autocommit", "character_set_client", "character_set_results", "character_set_connection"].contains(&name)
+    ["time_zone", "autocommit", "character_set_client", "character_set_results", "character_set_connection"]
+        .contains(&name)
 }
 
 fn verb(kind: &Kind) -> Verb {

@@ -1,5 +1,7 @@
 //! Texts: a text's statements, one after another, each answered here or where its tables are.
 
+use std::collections::VecDeque;
+
 use crate::gateway::client::{ClientError, SqlError};
 use crate::gateway::sql::{analyze, split};
 
@@ -19,17 +21,28 @@ impl Session {
             [first, ..] if !self.several => {
                 self.fail(SqlError::syntax(sql.get(first.end + 1..).unwrap_or_default())).await
             }
-            [.., last] => {
-                for part in &parts {
-                    let text = sql.get(part.clone()).unwrap_or_default();
-                    let flow = self.statement(attributes, text, part != last).await?;
-                    if flow != Flow::On {
-                        return Ok(flow);
-                    }
-                }
-                Ok(Flow::On)
+            _ => self.one_by_one(attributes, sql).await,
+        }
+    }
+
+    /// Several statements. A text is split anew after a statement that has changed how texts are read.
+    async fn one_by_one(&mut self, attributes: &[u8], sql: &[u8]) -> Result<Flow, ClientError> {
+        let (mut rest, mut mode) = (sql, self.mode);
+        let mut parts = VecDeque::from(split(rest, mode));
+        while let Some(part) = parts.pop_front() {
+            let text = rest.get(part.clone()).unwrap_or_default();
+            let flow = self.statement(attributes, text, !parts.is_empty()).await?;
+            if flow != Flow::On || self.doomed {
+                return Ok(flow);
+            }
+            if self.mode != mode && !parts.is_empty() {
+                mode = self.mode;
+                // Behind the statement and its semicolon.
+                rest = rest.get(part.end + 1..).unwrap_or_default();
+                parts = split(rest, mode).into();
             }
         }
+        Ok(Flow::On)
     }
 
     /// One statement; `more`: others follow in its text.

@@ -19,13 +19,17 @@ impl Session {
     /// Brings the session's user variables to `checkout`, if another of its connections has them.
     pub(super) async fn carry_variables(&mut self, checkout: &mut Checkout) -> Result<(), NotSent> {
         let here = checkout.key().tablet();
-        if self.variables_at.as_ref().is_none_or(|at| at == here) || self.keep.variables.is_empty() {
+        if self.keep.variables.is_empty() || self.variables_at.as_ref().is_none_or(|at| at == here) {
             self.variables_at = Some(here.clone());
             return Ok(());
         }
         let there = self.held.iter_mut().find(|held| Some(held.key().tablet()) == self.variables_at.as_ref());
         let Some(there) = there else {
-            return Err(NotSent::Told(SqlError::new(1105, b"HY000", "the connection with the session's user variables is gone")));
+            return Err(NotSent::Told(SqlError::new(
+                1105,
+                b"HY000",
+                "the connection with the session's user variables is gone",
+            )));
         };
         let names: Vec<&String> = self.keep.variables.iter().collect();
         for names in names.chunks(AT_ONCE) {
@@ -41,13 +45,15 @@ impl Session {
                 })
                 .collect();
             let row = there.backend.row(format!("SELECT {}", columns.join(", ")).as_bytes()).await?;
-            let text = |value: &Option<Vec<u8>>| value.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+            let text =
+                |value: &Option<Vec<u8>>| value.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
             let set: Vec<String> = names
                 .iter()
                 .zip(row.chunks(COLUMNS))
                 .map(|(name, row)| {
                     let [kind, hex, charset, collation] = row else { return format!("@{name} = NULL") };
-                    let [kind, hex, charset, collation] = [kind, hex, charset, collation].map(text).map(Option::unwrap_or_default);
+                    let [kind, hex, charset, collation] =
+                        [kind, hex, charset, collation].map(text).map(Option::unwrap_or_default);
                     format!("@{name} = {}", literal(&kind, &hex, &charset, &collation))
                 })
                 .collect();

@@ -29,7 +29,7 @@ use super::{
     Account, Etcd, EtcdPorts, Lifetime, LocalError, Mysqld, MysqldSpec, Ports, Progress, Role, Servers, Stage,
 };
 use crate::model::workflow::TabletType;
-use crate::model::{KeyspaceName, ShardName, TabletAlias};
+use crate::model::{CredentialName, KeyspaceName, ShardName, TabletAlias};
 use crate::topology::Topology;
 
 /// A running local cluster. Dropping it kills its servers, unless detached; [`Self::stop`] ends them in order.
@@ -226,6 +226,11 @@ impl Cluster {
     /// The account applications use.
     pub fn app(&self) -> &Account {
         &self.secrets.app
+    }
+
+    /// What the credentials file calls that account.
+    pub fn app_credential(&self) -> &CredentialName {
+        &self.secrets.app_credential
     }
 
     /// The server of its topology, where that is etcd.

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::folder::refuse;
 use crate::local::cache::write_private;
 use crate::local::{Account, LocalError, Servers};
+use crate::model::CredentialName;
 use crate::mysql::credential::Credentials;
 
 const FILE: &str = "credentials.json";
@@ -23,6 +24,7 @@ const APP: &str = "app";
 pub(super) struct Secrets {
     pub(super) engine: Account,
     pub(super) app: Account,
+    pub(super) app_credential: CredentialName,
 }
 
 impl Secrets {
@@ -46,9 +48,11 @@ impl Secrets {
         let credentials = Credentials::new(Some(dir.join(FILE)));
         let find = |name: &str| credentials.resolve(name).map_err(|error| refuse(dir, error.to_string()));
         let (engine, app) = (find(ENGINE)?, find(APP)?);
+        let app_credential = CredentialName::new(APP).map_err(|error| LocalError::Setting(error.to_string()))?;
         Ok(Self {
             engine: Account::engine(engine.user, engine.password.expose()),
             app: Account::application(app.user, app.password.expose()),
+            app_credential,
         })
     }
 

@@ -88,6 +88,11 @@ impl ClusterSpec {
         self.dir.join("credentials.json")
     }
 
+    /// Where the users of a gateway in front of it are to be declared.
+    pub fn users_file(&self) -> PathBuf {
+        self.dir.join("gateway-users.json")
+    }
+
     /// A script that runs the `mysql` client as `app`.
     pub fn client_script(&self) -> PathBuf {
         self.dir.join("mysql")

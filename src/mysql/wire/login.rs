@@ -120,10 +120,8 @@ const OPTIONAL: CapabilityFlags = CapabilityFlags::CLIENT_LONG_PASSWORD
     .union(CapabilityFlags::CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA);
 
 /// What we use for our own statements where the server offers it. No CLIENT_SESSION_TRACK: answers stay short.
-const WANTED: CapabilityFlags = NEEDED
-    .union(OPTIONAL)
-    .union(CapabilityFlags::CLIENT_FOUND_ROWS)
-    .union(CapabilityFlags::CLIENT_LOCAL_FILES);
+const WANTED: CapabilityFlags =
+    NEEDED.union(OPTIONAL).union(CapabilityFlags::CLIENT_FOUND_ROWS).union(CapabilityFlags::CLIENT_LOCAL_FILES);
 
 /// The packet size we announce; the server does not act on it.
 const ANNOUNCED_PACKET: u32 = 1 << 30;
@@ -230,12 +228,7 @@ fn greeting(wire: &Wire) -> Result<HandshakePacket<'static>, MysqlError> {
 }
 
 /// Goes over to TLS where the endpoint's mode and the server say so.
-async fn encrypt(
-    mut wire: Wire,
-    login: &Login,
-    offered: CapabilityFlags,
-    collation: u8,
-) -> Result<Wire, MysqlError> {
+async fn encrypt(mut wire: Wire, login: &Login, offered: CapabilityFlags, collation: u8) -> Result<Wire, MysqlError> {
     let Address::Tcp { host, .. } = &login.endpoint.address else { return Ok(wire) };
     let Some(config) = tls::client_config(&login.endpoint)? else { return Ok(wire) };
     let failed = |address: &str, reason: String| MysqlError::Tls { address: address.to_owned(), reason };

@@ -57,7 +57,7 @@ fn key(fixture: &Fixture, capabilities: CapabilityFlags) -> Arc<PoolKey> {
 }
 
 async fn run(checkout: &mut Checkout, sql: &str) -> Outcome {
-    let options = options(ReplyKind::Query, MODERN);
+    let options = options(ReplyKind::Query { cursor: false }, MODERN);
     let (outcome, _) = relayed(&mut checkout.backend, QUERY, sql.as_bytes(), &options).await;
     outcome.unwrap().0.outcome
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use shardlift::gateway::backend::Backend;
 use shardlift::mysql::wire::channel::{PacketReader, PacketWriter};
 use shardlift::mysql::wire::relay::{ClientSide, Outcome, ReplyKind};
 use shardlift::mysql::wire::{Announce, ConnectOptions};
 use shardlift::mysql::{Endpoint, Login, Secret};
-use shardlift::gateway::backend::Backend;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
@@ -54,7 +54,7 @@ async fn relays_a_long_row() {
     let before = peak();
     backend.request(QUERY, format!("SELECT REPEAT('x', {ROW}) UNION ALL SELECT 'y'").as_bytes()).await.unwrap();
     let mut client = ClientSide { reader: &mut reader, writer: &mut writer, stream: &mut near };
-    let (relayed, _) = backend.relay(&mut client, &options(ReplyKind::Query, MODERN)).await.unwrap();
+    let (relayed, _) = backend.relay(&mut client, &options(ReplyKind::Query { cursor: false }, MODERN)).await.unwrap();
     writer.flush(&mut near).await.unwrap();
     drop(near);
     assert_eq!(relayed.outcome, Outcome::Rows { rows: 2 });

@@ -36,7 +36,7 @@ pub fn packets(bytes: &[u8], seq: u8, most: usize) -> (Vec<Vec<u8>>, &[u8]) {
 pub fn framed(packet: &[u8], seq: &mut u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut pieces: Vec<&[u8]> = packet.chunks(FULL).collect();
-    if packet.len() % FULL == 0 {
+    if packet.len().is_multiple_of(FULL) {
         pieces.push(&[]);
     }
     for piece in pieces {

@@ -3,6 +3,8 @@
 use mysql_common::constants::CapabilityFlags;
 use shardlift::gateway::backend::{Backend, Settings};
 use shardlift::mysql::wire::relay::{Outcome, ReplyKind};
+use shardlift::mysql::wire::{Announce, ConnectOptions, RELAYED};
+use shardlift::mysql::{Address, Endpoint, Login, Secret, TlsMode};
 
 use super::{Fixture, MODERN, QUERY, options, relayed, rows};
 
@@ -59,7 +61,13 @@ async fn settings_are_carried() {
     for sql in SETS {
         let mut before: Vec<_> = shown(&mut one).await;
         run(&mut one, sql).await;
-        let hides = ["SET NAMES", "SET CHARACTER SET", "SET character_set_connection", "SET character_set_server", "SET timestamp"];
+        let hides = [
+            "SET NAMES",
+            "SET CHARACTER SET",
+            "SET character_set_connection",
+            "SET character_set_server",
+            "SET timestamp",
+        ];
         assert_eq!(one.is_unread(), hides.iter().any(|start| sql.starts_with(start)), "{sql}");
         one.read_back().await.unwrap();
         assert!(!one.is_unread());
@@ -86,7 +94,8 @@ async fn settings_are_carried() {
 }
 
 async fn run(backend: &mut Backend, sql: &str) -> bool {
-    let (outcome, _) = relayed(backend, QUERY, sql.as_bytes(), &options(ReplyKind::Query, MODERN)).await;
+    let (outcome, _) =
+        relayed(backend, QUERY, sql.as_bytes(), &options(ReplyKind::Query { cursor: false }, MODERN)).await;
     let (relayed, carried) = outcome.unwrap();
     assert!(!matches!(relayed.outcome, Outcome::Failed { .. }), "{sql}: {:?}", relayed.outcome);
     carried
@@ -124,7 +133,7 @@ async fn reset_is_whole(backend: &mut Backend) {
     let left = "SELECT @x, IS_USED_LOCK('l'), LAST_INSERT_ID(), (SELECT COUNT(*) FROM shop.t)";
     assert_eq!(rows(backend, left).await, [["NULL", "NULL", "0", "0"]]);
     let (outcome, _) =
-        relayed(backend, QUERY, b"SELECT * FROM shop.gone", &options(ReplyKind::Query, MODERN)).await;
+        relayed(backend, QUERY, b"SELECT * FROM shop.gone", &options(ReplyKind::Query { cursor: false }, MODERN)).await;
     assert!(matches!(outcome.unwrap().0.outcome, Outcome::Failed { code: 1146, .. }));
     // Tracking is on again, and statements are prepared anew.
     run(backend, "SET time_zone = '+01:00'").await;
@@ -143,7 +152,7 @@ async fn late_reports(fixture: &Fixture) {
     ] {
         backend.execute(sql.as_bytes()).await.unwrap();
     }
-    let query = options(ReplyKind::Query, MODERN);
+    let query = options(ReplyKind::Query { cursor: false }, MODERN);
     let (outcome, _) = relayed(&mut backend, QUERY, b"CALL shop.half()", &query).await;
     assert!(!outcome.unwrap().0.reported);
     assert!(backend.settings().is_empty());
@@ -153,7 +162,7 @@ async fn late_reports(fixture: &Fixture) {
     assert!(!outcome.unwrap().0.reported);
     assert!(!backend.prepare_for(&Settings::default()).await.unwrap(), "nothing had changed");
 
-    let query = options(ReplyKind::Query, old | CapabilityFlags::CLIENT_QUERY_ATTRIBUTES);
+    let query = options(ReplyKind::Query { cursor: false }, old | CapabilityFlags::CLIENT_QUERY_ATTRIBUTES);
     let (outcome, _) = relayed(&mut without, QUERY, b"\x00\x01SELECT shop.hidden()", &query).await;
     assert!(!outcome.unwrap().0.reported);
     assert!(without.prepare_for(&Settings::default()).await.unwrap());
@@ -161,4 +170,40 @@ async fn late_reports(fixture: &Fixture) {
     assert!(outcome.unwrap().0.reported);
     without.read_back().await.unwrap();
     assert_eq!(without.settings().get("collation_connection"), Some("latin1_bin"));
+}
+
+/// Logging in again is a whole login: with a password the server has forgotten, in clear and with TLS, in any collation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resets_log_in_again() {
+    let fixture = Fixture::new().await;
+    let address = Address::Tcp { host: "127.0.0.1".into(), port: fixture.server.port() };
+    let mut judge = fixture.backend(MODERN).await;
+    for (tls, collation) in [(TlsMode::Disabled, 8), (TlsMode::Required, 304), (TlsMode::Disabled, 304)] {
+        let endpoint = Endpoint { address: address.clone(), tls, client_certificate: None };
+        let login = Login { endpoint, database: Some("shop".into()), ..fixture.login() };
+        let capabilities = MODERN | RELAYED;
+        let connect =
+            ConnectOptions { announce: Announce::relaying(capabilities, collation), ..ConnectOptions::default() };
+        let mut backend = Backend::connect(login, connect).await.unwrap();
+        for _ in 0..2 {
+            let query = options(ReplyKind::Query { cursor: false }, capabilities);
+            let sql = "SELECT CONCAT_WS(' ', ID, DATABASE(), @@session_track_system_variables) FROM \
+                       information_schema.COLLATIONS WHERE COLLATION_NAME = @@collation_connection";
+            let (outcome, packets) = relayed(&mut backend, QUERY, &[b"\0\x01", sql.as_bytes()].concat(), &query).await;
+            outcome.unwrap();
+            let row = String::from_utf8_lossy(&packets[packets.len() - 2][1..]).into_owned();
+            assert_eq!(row, format!("{collation} shop *"));
+            judge.execute(b"FLUSH PRIVILEGES").await.unwrap();
+            backend.reset().await.unwrap();
+        }
+        judge.execute(b"CREATE USER IF NOT EXISTS gone@'%' IDENTIFIED BY 'p'").await.unwrap();
+        judge.execute(b"GRANT SELECT ON shop.* TO gone@'%'").await.unwrap();
+        let endpoint = Endpoint { address: address.clone(), tls: TlsMode::Required, client_certificate: None };
+        let login = Login { endpoint, user: "gone".into(), password: Secret::new("p"), database: None };
+        let mut gone = Backend::connect(login, ConnectOptions::default()).await.unwrap();
+        judge.execute(b"ALTER USER gone@'%' IDENTIFIED BY 'other'").await.unwrap();
+        assert_eq!(gone.reset().await.unwrap_err().code(), Some(1045));
+        assert!(!gone.is_usable());
+        judge.execute(b"DROP USER gone@'%'").await.unwrap();
+    }
 }

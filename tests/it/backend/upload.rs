@@ -54,7 +54,7 @@ async fn load(backend: &mut Backend, pieces: Vec<Vec<u8>>, before: impl Fn(usize
     let (mut reader, mut writer) = (PacketReader::new(1 << 20, LIMIT), PacketWriter::new(LIMIT));
     writer.seq = 1;
     backend.request(QUERY, LOAD).await.unwrap();
-    let options = options(ReplyKind::Query, MODERN);
+    let options = options(ReplyKind::Query { cursor: false }, MODERN);
     let relay = async {
         let mut client = ClientSide { reader: &mut reader, writer: &mut writer, stream: &mut near };
         let outcome = timeout(LIMIT, backend.relay(&mut client, &options)).await.unwrap();

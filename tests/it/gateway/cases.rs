@@ -5,11 +5,13 @@
 //!
 //! - `-- @volatile`: values change from run to run; columns, number of rows, flags and codes do not.
 //! - `-- @plan`: the plan, of which columns and flags tell, differs from run to run.
+//! - `-- @messages`: what an error says differs, its code does not.
 //! - `-- @refused 1235 words`: the gateway refuses it with this code and these words in its message. Not sent directly.
 //! - `-- @own reason`: the gateway answers in its own way, and must not fail.
 //! - `-- @session b`: said by the file's other connection of this name.
 //! - `-- @quiet`: no SHOW WARNINGS after it, for the next statement asks what this one left.
 //! - `-- @text`: never prepared.
+//! - `-- @once`: in the first dialect only, for it takes its time.
 //! - `-- @args 1, 'x', 0x00, 1.5, NULL`: prepared, with these parameters.
 //! - `-- @file a,1|b,2`: what LOAD DATA LOCAL reads, `|` between lines.
 //! - `-- @bytes`: `\xNN` in the statement stands for that byte.
@@ -54,6 +56,7 @@ pub struct Case {
     pub hidden: Hidden,
     pub quiet: bool,
     pub text: bool,
+    pub once: bool,
     pub session: String,
     pub arguments: Option<Vec<Argument>>,
     pub file: Option<Vec<u8>>,
@@ -69,6 +72,7 @@ impl Case {
             hidden: Hidden::Nothing,
             quiet: false,
             text: false,
+            once: false,
             session: "a".into(),
             arguments: None,
             file: None,
@@ -81,9 +85,11 @@ impl Case {
         let rest = rest.trim();
         match word {
             "volatile" => self.hidden = Hidden::Values,
+            "messages" => self.hidden = Hidden::Messages,
             "plan" => self.hidden = Hidden::Plan,
             "quiet" => self.quiet = true,
             "text" => self.text = true,
+            "once" => self.once = true,
             "bytes" => self.bytes = true,
             "session" => self.session = rest.into(),
             "own" if !rest.is_empty() => self.expect = Expect::Own,

@@ -9,31 +9,22 @@ use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
-use super::cases::{self, Argument, Case, Expect, Said};
+use super::cases::{self, Case, Expect};
 use super::raw::{
-    CLOSE, DEPRECATE_EOF, EXECUTE, FOUND_ROWS, LOCAL_FILES, Login, MULTI_RESULTS, MULTI_STATEMENTS, PREPARE,
-    PS_MULTI_RESULTS, QUERY_ATTRIBUTES, Raw, SESSION_TRACK,
+    DEPRECATE_EOF, FOUND_ROWS, LOCAL_FILES, Login, MULTI_RESULTS, MULTI_STATEMENTS, PS_MULTI_RESULTS, QUERY_ATTRIBUTES,
+    SESSION_TRACK,
 };
-use super::reply::{Answer, Hidden};
+use super::reply::Hidden;
+use super::side::{Heard, How, Side};
 use crate::harness::{Db, TestCluster};
 
 /// The keyspace, and the schema of that name on both servers.
 const KEYSPACE: &str = "commerce";
-const FETCH: u8 = 28;
-/// What a client does that cannot prepare a statement: it sends it as text.
-const NOT_PREPARABLE: [u16; 2] = [1295, 1064];
 /// How many statements the corpus has at least.
 const LEAST: usize = 500;
 /// An environment variable with a part of the names of the files to hold, for those who look into a difference.
 const ONLY: &str = "SHARDLIFT_CORPUS";
-const SHOWN_DIFFERENCES: usize = 40;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
-    Text,
-    Prepared,
-    Cursor,
-}
+const SHOWN_DIFFERENCES: usize = 100;
 
 #[derive(Debug, Clone, Copy)]
 struct Dialect {
@@ -84,7 +75,7 @@ struct Tally {
 async fn statements_answer_the_same_through_the_gateway() {
     let cluster = TestCluster::with(|spec| {
         // What is compared is answers, not durability.
-        let fast = ["--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0"];
+        let fast = ["--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync"];
         // And plans depend on statistics, whose age must not.
         let steady = ["--innodb-stats-auto-recalc=OFF", "--information-schema-stats-expiry=0"];
         spec.extra_args = fast.into_iter().chain(steady).map(str::to_owned).collect();
@@ -149,12 +140,6 @@ async fn make_tables(admin: &Db) {
         .await;
 }
 
-/// One way to a server, and the connections of a conversation there.
-struct Side {
-    login: Login,
-    sessions: BTreeMap<String, Raw>,
-}
-
 /// A file's statements in one dialect.
 struct Talk<'a> {
     dialect: Dialect,
@@ -166,7 +151,8 @@ struct Talk<'a> {
 impl Talk<'_> {
     async fn hold(&mut self, case: &Case) -> std::result::Result<(), String> {
         let how = self.dialect.how;
-        if case.arguments.is_some() && how == How::Text {
+        let (needs_preparing, is_first) = (case.arguments.is_some(), self.dialect.name == DIALECTS[0].name);
+        if needs_preparing && how == How::Text || case.once && !is_first {
             return Ok(());
         }
         let [direct, through] = &mut self.sides;
@@ -201,12 +187,6 @@ impl Talk<'_> {
             }
         }
     }
-}
-
-/// An answer, and to what.
-struct Heard {
-    to: &'static str,
-    answer: Answer,
 }
 
 fn lines(heard: &[Heard], hidden: Hidden) -> Vec<String> {
@@ -251,168 +231,4 @@ fn same(direct: Result<Vec<Heard>>, through: Result<Vec<Heard>>, hidden: Hidden)
         direct.len(),
         through.len()
     ))
-}
-
-impl Side {
-    async fn say(&mut self, how: How, case: &Case) -> Result<Vec<Heard>> {
-        let raw = match self.sessions.remove(&case.session) {
-            Some(raw) => raw,
-            None => match Raw::open(&self.login).await? {
-                Ok(raw) => raw,
-                Err(refusal) => return Ok(vec![Heard { to: "login", answer: Answer::Error(refusal) }]),
-            },
-        };
-        // A connection that fails is not kept: the next statement gets a new one.
-        let mut session = Session { raw, heard: Vec::new() };
-        match &case.said {
-            Said::Command { name, argument } => {
-                if !session.command(name, argument, &self.login).await? {
-                    return Ok(session.heard);
-                }
-            }
-            Said::Statement(sql) if how == How::Text || case.text => session.text(sql, case.file.as_deref()).await?,
-            Said::Statement(sql) => session.prepared(sql, how, case).await?,
-        }
-        if !case.quiet {
-            session.warnings().await?;
-        }
-        self.sessions.insert(case.session.clone(), session.raw);
-        Ok(session.heard)
-    }
-}
-
-struct Session {
-    raw: Raw,
-    heard: Vec<Heard>,
-}
-
-impl Session {
-    async fn text(&mut self, sql: &[u8], file: Option<&[u8]>) -> Result<()> {
-        let answers = self.raw.query(sql, file).await?;
-        self.heard.extend(answers.into_iter().map(|answer| Heard { to: "query", answer }));
-        Ok(())
-    }
-
-    async fn prepared(&mut self, sql: &[u8], how: How, case: &Case) -> Result<()> {
-        self.raw.command(PREPARE, sql).await?;
-        let answer = Answer::prepared(&mut self.raw).await?;
-        let (id, retry, rows) = match &answer {
-            Answer::Prepared { id, columns, .. } => (Some(*id), false, !columns.is_empty()),
-            other => (None, other.error().is_some_and(|error| NOT_PREPARABLE.contains(&error.code)), false),
-        };
-        self.heard.push(Heard { to: "prepare", answer });
-        let Some(id) = id else {
-            return if retry { self.text(sql, case.file.as_deref()).await } else { Ok(()) };
-        };
-        let cursor = how == How::Cursor && rows && !explains(sql);
-        let execution = execution(id, cursor, case.arguments.as_deref().unwrap_or_default());
-        self.raw.command(EXECUTE, &execution).await?;
-        let answers = Answer::all(&mut self.raw, true, case.file.as_deref()).await?;
-        self.heard.extend(answers.into_iter().map(|answer| Heard { to: "execute", answer }));
-        while let Some(Heard { answer: last, .. }) = self.heard.last().filter(|last| last.answer.cursor_is_open()) {
-            let columns = match last {
-                Answer::Rows { columns, .. } => columns.clone(),
-                _ => Vec::new(),
-            };
-            self.raw.command(FETCH, &[id.to_le_bytes(), 2u32.to_le_bytes()].concat()).await?;
-            let answer = Answer::fetched(&mut self.raw, columns, true).await?;
-            self.heard.push(Heard { to: "fetch", answer });
-        }
-        self.raw.command(CLOSE, &id.to_le_bytes()).await
-    }
-
-    /// What the server has to add to the last answer.
-    async fn warnings(&mut self) -> Result<()> {
-        let last = self.heard.last().map(|last| &last.answer);
-        let some = last.is_some_and(|last| last.error().is_some() || last.done().is_some_and(|done| done.warnings > 0));
-        if some {
-            let answers = self.raw.query("SHOW WARNINGS", None).await?;
-            self.heard.extend(answers.into_iter().map(|answer| Heard { to: "SHOW WARNINGS", answer }));
-        }
-        Ok(())
-    }
-
-    /// A command that is no statement; false when the connection is over.
-    async fn command(&mut self, name: &str, argument: &str, login: &Login) -> Result<bool> {
-        let answer = match name {
-            "ping" => self.simple(14, b"").await?,
-            "reset" => self.simple(31, b"").await?,
-            "init-db" => self.simple(2, argument.as_bytes()).await?,
-            "set-option" => self.simple(27, &argument.parse::<u16>().unwrap().to_le_bytes()).await?,
-            "statistics" => self.simple(9, b"").await?,
-            "unknown" => self.simple(argument.parse().unwrap(), b"").await?,
-            "execute-unknown" => self.simple(EXECUTE, &execution(argument.parse().unwrap(), false, &[])).await?,
-            "reset-unknown" => self.simple(26, &argument.parse::<u32>().unwrap().to_le_bytes()).await?,
-            "change-user" => {
-                let password = if argument == "wrong" { "wrong".to_owned() } else { login.password.clone() };
-                match self.raw.change_user(&Login { password, ..login.clone() }).await? {
-                    Ok(answer) => answer,
-                    Err(refusal) => {
-                        self.heard.push(Heard { to: "change-user", answer: Answer::Error(refusal) });
-                        let over = self.raw.packet().await.is_err();
-                        assert!(over, "the connection goes on after a wrong password");
-                        return Ok(false);
-                    }
-                }
-            }
-            "quit" => {
-                self.raw.command(super::raw::QUIT, b"").await?;
-                return Ok(false);
-            }
-            _ => panic!("unknown command {name}"),
-        };
-        self.heard.push(Heard { to: "command", answer });
-        Ok(true)
-    }
-
-    async fn simple(&mut self, code: u8, body: &[u8]) -> Result<Answer> {
-        self.raw.command(code, body).await?;
-        let packet = self.raw.packet().await?;
-        Answer::simple(&packet, self.raw.capabilities)
-    }
-}
-
-/// MySQL 9.7.4 dies of a cursor for an EXPLAIN.
-fn explains(sql: &[u8]) -> bool {
-    let word: String = sql.iter().take_while(|byte| byte.is_ascii_alphabetic()).map(|&byte| char::from(byte)).collect();
-    ["EXPLAIN", "DESC", "DESCRIBE"].contains(&word.to_uppercase().as_str())
-}
-
-/// The body of COM_STMT_EXECUTE.
-fn execution(id: u32, cursor: bool, arguments: &[Argument]) -> Vec<u8> {
-    let mut out = id.to_le_bytes().to_vec();
-    out.push(u8::from(cursor));
-    out.extend_from_slice(&1u32.to_le_bytes());
-    if arguments.is_empty() {
-        return out;
-    }
-    let mut nulls = vec![0u8; arguments.len().div_ceil(8)];
-    let (mut types, mut values) = (Vec::new(), Vec::new());
-    for (at, argument) in arguments.iter().enumerate() {
-        let kind = match argument {
-            Argument::Null => {
-                nulls[at / 8] |= 1 << (at % 8);
-                6
-            }
-            Argument::Integer(value) => {
-                values.extend_from_slice(&value.to_le_bytes());
-                8
-            }
-            Argument::Double(value) => {
-                values.extend_from_slice(&value.to_le_bytes());
-                5
-            }
-            Argument::Text(bytes) | Argument::Blob(bytes) => {
-                values.push(u8::try_from(bytes.len()).unwrap());
-                values.extend_from_slice(bytes);
-                if matches!(argument, Argument::Text(_)) { 253 } else { 252 }
-            }
-        };
-        types.extend_from_slice(&[kind, 0]);
-    }
-    out.extend_from_slice(&nulls);
-    out.push(1);
-    out.extend_from_slice(&types);
-    out.extend_from_slice(&values);
-    out
 }

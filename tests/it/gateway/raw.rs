@@ -54,7 +54,7 @@ pub struct Login {
 pub struct Greeting {
     pub capabilities: u32,
     pub connection_id: u32,
-    nonce: Vec<u8>,
+    pub nonce: Vec<u8>,
 }
 
 impl Greeting {
@@ -227,7 +227,7 @@ impl Raw {
 }
 
 /// A login's answer to a greeting.
-fn response(login: &Login, capabilities: u32, nonce: &[u8]) -> Vec<u8> {
+pub fn response(login: &Login, capabilities: u32, nonce: &[u8]) -> Vec<u8> {
     let mut out = capabilities.to_le_bytes().to_vec();
     out.extend_from_slice(&(1u32 << 30).to_le_bytes());
     out.push(255);

@@ -137,6 +137,8 @@ pub enum Hidden {
     Nothing,
     /// Values that change from run to run.
     Values,
+    /// What errors say.
+    Messages,
     /// What tells of the plan: where columns say they come from, and which indexes were used.
     Plan,
 }
@@ -301,7 +303,10 @@ impl Answer {
         match self {
             Answer::Ok(done) => vec![format!("OK {}", done.line(hidden))],
             Answer::Error(Refusal { code, state, message }) => {
-                vec![format!("ERROR {code} ({state}): {}", if shown { message } else { "" })]
+                vec![format!(
+                    "ERROR {code} ({state}): {}",
+                    if shown && hidden != Hidden::Messages { message } else { "" }
+                )]
             }
             Answer::Other(packet) if shown => vec![packet.escape_ascii().to_string()],
             Answer::Other(packet) => vec![format!("a packet like {:?}", packet.first())],
@@ -354,7 +359,7 @@ fn column_line(packet: &[u8], hidden: Hidden) -> String {
         }
     }
     match (bytes.0, hidden) {
-        (rest, Hidden::Nothing) => {
+        (rest, Hidden::Nothing | Hidden::Messages) => {
             line.extend(rest.iter().map(|byte| format!(" {byte:02x}")));
             line
         }

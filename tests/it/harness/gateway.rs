@@ -10,7 +10,7 @@ use mysql_async::{Conn, Opts, OptsBuilder};
 use serde_json::json;
 
 use super::program::Running;
-use super::{Db, TestCluster, until};
+use super::{TestCluster, until};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -71,11 +71,6 @@ impl Gateway {
     /// Where clients connect, on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
-    }
-
-    /// A database or target, as clients name it, over connections that `mysql_async` makes.
-    pub fn db(&self, target: &str) -> Db {
-        Db::over(self.opts.clone(), target, format!("{target} through the gateway on port {}", self.port))
     }
 
     /// How to connect, without a database.

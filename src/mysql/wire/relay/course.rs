@@ -12,7 +12,7 @@ use crate::mysql::{
     wire::{connection::MAX_COLUMNS, frame::MAX_FRAME, ok::OkPacket, reply},
 };
 
-use super::{Outcome, Relayed, RelayOptions, ReplyKind, passage::Judge, report};
+use super::{Outcome, RelayOptions, Relayed, ReplyKind, passage::Judge, report};
 
 /// Where the next packet stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl<'a> Course<'a> {
     /// A reply of which nothing has come. `capabilities` are those agreed with the server.
     pub fn new(options: &'a RelayOptions<'a>, capabilities: CapabilityFlags) -> Self {
         let stage = match options.kind {
-            ReplyKind::Query => Stage::Head,
+            ReplyKind::Query { .. } => Stage::Head,
             ReplyKind::Prepare { .. } => Stage::Prepared,
             ReplyKind::Rows => Stage::Rows,
             ReplyKind::Simple => Stage::Single,
@@ -182,7 +182,9 @@ impl<'a> Course<'a> {
             return Err("the reply to another command".to_owned());
         };
         let Some(&[_, a, b, c, d, e, f, g, h, _, low, high]) = packet.first_chunk() else {
-            return Err("malformed reply to a prepare".to_owned());
+            // MySQL 9.7 answers some SETs it will not prepare with a plain OK.
+            self.stage = Stage::Single;
+            return self.ok(packet);
         };
         let id = u32::from_le_bytes([a, b, c, d]);
         let (columns, params) = (u16::from_le_bytes([e, f]), u16::from_le_bytes([g, h]));
@@ -217,7 +219,9 @@ impl<'a> Course<'a> {
 
     fn end_of_definitions(&mut self, packet: &[u8], then: Then) -> Result<Verdict, String> {
         let status = eof_status(packet).ok_or("malformed end of columns")?;
-        if then == Then::Rows && status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS) {
+        let asked = self.options.kind == ReplyKind::Query { cursor: true };
+        let more = status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS);
+        if asked && !more && then == Then::Rows && status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS) {
             return self.end(packet);
         }
         self.stage = self.after(then);
@@ -243,7 +247,8 @@ impl<'a> Course<'a> {
 
     /// Notes the status of a result's end; true when another result follows.
     fn concluded(&mut self, status: StatusFlags) -> bool {
-        let more = self.options.kind == ReplyKind::Query && status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS);
+        let more = matches!(self.options.kind, ReplyKind::Query { .. })
+            && status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS);
         self.stage = if more { Stage::Head } else { Stage::Over };
         self.relayed.status = Some(status);
         more
@@ -287,5 +292,50 @@ fn eof_status(packet: &[u8]) -> Option<StatusFlags> {
     match packet {
         &[0xFE, _, _, low, high] => Some(StatusFlags::from_bits_retain(u16::from_le_bytes([low, high]))),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mysql::wire::relay::Tracking;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_reply_makes_us_panic(
+            packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..12),
+            heads in prop::collection::vec(prop::sample::select(vec![0x00, 0x01, 0x02, 0xFB, 0xFE, 0xFF]), 12),
+            kind in prop::sample::select(vec![
+                ReplyKind::Query { cursor: false },
+                ReplyKind::Query { cursor: true },
+                ReplyKind::Prepare { client_id: 7 },
+                ReplyKind::Rows,
+                ReplyKind::Simple,
+            ]),
+            bits: u32,
+        ) {
+            let capabilities = CapabilityFlags::from_bits_retain(bits) | CapabilityFlags::CLIENT_PROTOCOL_41;
+            let tracking = Tracking::SILENT;
+            let options = RelayOptions {
+                kind,
+                client_capabilities: capabilities,
+                more_follow: true,
+                withhold: &[1],
+                tracking: &tracking,
+                in_transaction: Some(true),
+            };
+            let mut course = Course::new(&options, capabilities);
+            for (mut packet, head) in packets.into_iter().zip(heads) {
+                if let Some(first) = packet.first_mut() {
+                    *first = head;
+                }
+                if !course.holds(packet.first().copied(), packet.len()) {
+                    course.passed();
+                } else if course.held(&packet).is_err() {
+                    break;
+                }
+            }
+        }
     }
 }

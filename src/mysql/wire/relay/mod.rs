@@ -38,7 +38,10 @@ const DOING: &str = "a statement";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplyKind {
     /// COM_QUERY, COM_STMT_EXECUTE: results of any kind, one after another.
-    Query,
+    Query {
+        /// Whether the client asked for a cursor. Statuses alone do not tell: they also speak of a procedure's own.
+        cursor: bool,
+    },
     /// COM_STMT_PREPARE; the client gets to know the statement by this id instead of the server's.
     Prepare {
         /// The statement's id towards the client.

@@ -51,22 +51,27 @@ SELECT name FROM customer WHERE id = 3;
 SET NAMES utf8mb4;
 SELECT latin, txt, HEX(txt) FROM everything WHERE id = 110;
 -- Character sets whose second bytes look like ASCII
+-- @refused 1235 character set sjis cannot be read safely
 SET NAMES sjis;
 -- @bytes
 SELECT HEX('\x83\x5c'), LENGTH('\x83\x5c');
 -- @bytes
 SELECT HEX('\x95\x5c'';');
+-- @refused 1235 character set gbk cannot be read safely
 SET NAMES gbk;
 -- @bytes
 SELECT HEX('\xbf\x5c'), HEX('\xbf\x5c''');
 -- @bytes
 SELECT '\xd6\xd0\xce\xc4', HEX('\xd6\xd0\xce\xc4');
+-- @refused 1235 character set big5 cannot be read safely
 SET NAMES big5;
 -- @bytes
 SELECT HEX('\xa5\x5c');
+-- @refused 1235 character set cp932 cannot be read safely
 SET NAMES cp932;
 -- @bytes
 SELECT HEX('\x8f\x5c'), 1;
+-- @refused 1235 character set gb18030 cannot be read safely
 SET NAMES gb18030;
 -- @bytes
 SELECT HEX('\x81\x30\x81\x30'), 2;

@@ -37,15 +37,19 @@ SELECT 1;
 SELECT 1;
 -- @command set-option 7
 SELECT 1;
--- @volatile
+-- @own counts of the gateway, not of a server
 -- @command statistics
 SELECT 1;
+-- @refused 1047 Unknown command
 -- @command unknown 0
 SELECT 1;
+-- @refused 1047 Unknown command
 -- @command unknown 5
 SELECT 1;
+-- @refused 1047 Unknown command
 -- @command unknown 99
 SELECT 1;
+-- @refused 1047 Unknown command
 -- @command unknown 254
 SELECT 1;
 -- @command execute-unknown 12345
@@ -57,6 +61,7 @@ SET @x = 5;
 SELECT @x;
 USE information_schema;
 SELECT DATABASE();
+-- @plan
 SHOW TABLES LIKE 'TABLES';
 SELECT COUNT(*) FROM commerce.customer;
 SELECT COUNT(*) FROM customer;

@@ -90,20 +90,28 @@ CREATE ROLE reader;
 FLUSH PRIVILEGES;
 FLUSH TABLES;
 FLUSH STATUS;
+-- @refused 1235 acts on one server
 RESET BINARY LOGS AND GTIDS;
+-- @refused 1235 acts on one server
 PURGE BINARY LOGS TO 'binlog.000001';
+-- @refused 1235 acts on one server
 SHUTDOWN;
+-- @refused 1235 acts on one server
 RESTART;
-INSTALL PLUGIN nosuch SONAME 'nosuch.so';
-INSTALL COMPONENT 'file://nosuch';
 CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (HOST 'x');
 CREATE TABLESPACE ts ADD DATAFILE 'ts.ibd';
 CREATE SPATIAL REFERENCE SYSTEM 990000 NAME 'x' DEFINITION 'y';
+-- @refused 1235 acts on one server
 CREATE RESOURCE GROUP rg TYPE = USER;
+-- @refused 1235 acts on one server
 START REPLICA;
+-- @refused 1235 acts on one server
 STOP REPLICA;
+-- @refused 1235 acts on one server
 CHANGE REPLICATION SOURCE TO SOURCE_HOST = 'x';
+-- @refused 1235 acts on one server
 CLONE LOCAL DATA DIRECTORY = '/nosuch';
+-- @refused 1235 acts on one server
 ALTER INSTANCE ROTATE INNODB MASTER KEY;
 KILL 4294967295;
 KILL QUERY 4294967295;

@@ -57,6 +57,7 @@ INSERT INTO everything (id, dec_) VALUES (50, 123456789012345678);
 INSERT INTO everything (id, g) VALUES (50, 'x');
 INSERT INTO customer (id) SELECT id FROM customer;
 USE nosuch;
+-- @refused 1049 Unknown database 'no such'
 USE `no such`;
 USE;
 USE mysql extra;
@@ -76,7 +77,9 @@ CALL;
 LOCK TABLES customer;
 SELECT 1; ;
 SELECT 1 AS a, 1 AS a UNION SELECT;
+-- @refused 1235 KILL takes a number here
 KILL;
+-- @refused 1235 KILL takes a number here
 KILL 'x';
 KILL QUERY 0;
 GRANT ALL ON *.* TO app;
@@ -90,6 +93,9 @@ SELECT RELEASE_LOCK(NULL);
 SELECT /*+ MAX_EXECUTION_TIME(1) */ COUNT(*) FROM numbers a, numbers b, numbers c, numbers d, numbers e;
 SELECT REPEAT('x', 1000000000) IS NULL;
 SELECT * FROM customer WHERE MATCH (email) AGAINST ('x');
+-- @refused 1235 databases are keyspaces here
 DROP DATABASE nosuch;
+-- @refused 1235 databases are keyspaces here
 CREATE DATABASE mysql;
+-- @refused 1235 databases are keyspaces here
 DROP DATABASE mysql;

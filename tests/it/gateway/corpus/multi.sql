@@ -1,4 +1,4 @@
--- Several statements in one text.
+-- Several statements in one text. The gateway takes it apart, so a syntax error cites less of what follows: @messages.
 -- @block
 SELECT 1; SELECT 2
 -- @end
@@ -40,6 +40,7 @@ SELECT 1; -- only a comment
 -- @block
 SELECT 1; /*!50000 SELECT 2 */; SELECT 3
 -- @end
+-- @messages
 -- @block
 /*!50000 SELECT 1; */ SELECT 2
 -- @end
@@ -70,9 +71,11 @@ INSERT INTO customer (email) VALUES ('multi@example.com'); SELECT LAST_INSERT_ID
 -- @block
 PREPARE s FROM 'SELECT 1; SELECT 2'; SELECT 1
 -- @end
+-- @messages
 -- @block
 SELECT 1; SELEC 2; SELECT 3
 -- @end
+-- @messages
 -- @block
 SELEC 1; SELECT 2
 -- @end
@@ -85,6 +88,7 @@ CREATE TRIGGER t BEFORE INSERT ON empty_table FOR EACH ROW BEGIN SET NEW.v = 5; 
 -- @block
 SELECT CASE WHEN 1 THEN 'x' END; SELECT IF(1, 2, 3); SELECT 1 AS `begin`; SELECT 2 AS `end`
 -- @end
+-- @messages
 -- @block
 BEGIN; SELECT 1; END; SELECT 2
 -- @end

@@ -154,6 +154,7 @@ DROP PROCEDURE simple;
 DROP PROCEDURE simple;
 DROP PROCEDURE IF EXISTS commerce.simple;
 CALL nosuch();
+-- @refused 1049 Unknown database 'nosuch'
 CALL nosuch.simple();
 CALL customer.simple();
 CREATE PROCEDURE broken () BEGIN SELECT 1;

@@ -29,6 +29,7 @@ SELECT @@character_set_client, @@collation_connection;
 SET NAMES nosuch;
 SET NAMES utf8mb4 COLLATE latin1_bin;
 SET NAMES utf8mb3;
+-- @refused 1235 character set ucs2 cannot be read safely
 SET NAMES ucs2;
 SET CHARACTER SET latin1;
 SELECT @@character_set_client, @@character_set_connection, @@character_set_results;
@@ -74,6 +75,8 @@ SET div_precision_increment = 4;
 SET lc_time_names = 'de_DE';
 SELECT DATE_FORMAT('2024-05-06', '%W %M');
 SET lc_messages = 'de_DE';
+SELECT nosuch;
+SET lc_messages = 'en_US';
 SET lc_time_names = 'en_US';
 SET default_week_format = 3;
 SELECT WEEK('2024-01-01');
@@ -119,12 +122,16 @@ SET show_create_table_verbosity = ON;
 SHOW CREATE TABLE empty_table;
 SET print_identified_with_as_hex = ON;
 SET session_track_gtids = OFF;
+-- @refused 1235 which uses it itself
 SET session_track_schema = OFF;
 USE commerce;
+-- @refused 1235 which uses it itself
 SET session_track_schema = ON;
 USE commerce;
+-- @refused 1235 which uses it itself
 SET session_track_state_change = ON;
 SET @x = 1;
+-- @refused 1235 which uses it itself
 SET session_track_state_change = OFF;
 -- What may not be set, or not so
 SET nosuch = 1;
@@ -155,6 +162,7 @@ SET PASSWORD = 'x' RETAIN CURRENT PASSWORD REPLACE 'y';
 SET ROLE NONE;
 SET DEFAULT ROLE NONE TO app;
 SET ROLE nosuch;
+-- @refused 1235 acts on one server
 SET RESOURCE GROUP nosuch;
 -- Several sessions keep their own
 SET time_zone = '+01:00';

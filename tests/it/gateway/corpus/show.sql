@@ -40,13 +40,21 @@ DROP VIEW shown;
 SHOW TABLE STATUS;
 -- @volatile
 SHOW TABLE STATUS FROM commerce LIKE 'customer';
+-- @plan
 SHOW TABLE STATUS WHERE Name = 'nosuch';
+-- @plan
 SHOW OPEN TABLES WHERE `Table` = 'nosuch';
+-- @plan
 SHOW TRIGGERS;
+-- @plan
 SHOW TRIGGERS FROM commerce LIKE 'x%';
+-- @plan
 SHOW EVENTS;
+-- @plan
 SHOW EVENTS FROM commerce;
+-- @plan
 SHOW PROCEDURE STATUS WHERE Db = 'commerce';
+-- @plan
 SHOW FUNCTION STATUS LIKE 'nosuch';
 SHOW CREATE PROCEDURE nosuch;
 SHOW CREATE FUNCTION commerce.nosuch;

@@ -36,6 +36,7 @@ SELECT COUNT(*) FROM customer;
 -- @session b
 SET SESSION lock_wait_timeout = 1;
 -- @session b
+-- @once
 INSERT INTO customer (email) VALUES ('locked@example.com');
 UNLOCK TABLES;
 -- @session b

@@ -133,6 +133,7 @@ UPDATE product SET stock = 1 WHERE sku = 'SKU-1001';
 -- @session b
 SET SESSION innodb_lock_wait_timeout = 1;
 -- @session b
+-- @once
 UPDATE product SET stock = 2 WHERE sku = 'SKU-1001';
 -- @session b
 SELECT stock FROM product WHERE sku = 'SKU-1001' FOR UPDATE NOWAIT;

@@ -1,0 +1,130 @@
+//! Statements sent to a server directly and through a gateway, in turns, on the same connections' number, in one run:
+//!
+//! | load | what each client does, again and again |
+//! |---|---|
+//! | `point` | reads a row by its primary key |
+//! | `range` | reads 100 rows by a range of it |
+//! | `mix` | a transaction: 10 point reads, an update, a delete and the insert of the same row |
+//!
+//! `cargo bench --bench gateway` does it all, as text and prepared; options follow `--`. Server, gateway and clients share the
+//! machine, so with all cores busy the ratio of rates is that of the processor time spent per statement, clients' included;
+//! one client alone shows what the way through the gateway adds to a statement's time. No number is a verdict: the status
+//! is 1 only where a statement failed.
+
+#[path = "gateway/caller.rs"]
+mod caller;
+#[path = "gateway/cpu.rs"]
+mod cpu;
+#[path = "gateway/front.rs"]
+mod front;
+#[path = "gateway/results.rs"]
+mod results;
+mod testbed;
+#[path = "gateway/turn.rs"]
+mod turn;
+#[path = "gateway/work.rs"]
+mod work;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum as _};
+use shardlift::daemon::cancel_on_signal;
+use shardlift::local::{InstallOptions, ensure};
+use tokio_util::sync::CancellationToken;
+
+use self::caller::Protocol;
+use self::front::Front;
+use self::results::{Pair, Results};
+use self::testbed::{Stage, say, sysbench};
+use self::turn::{Side, Turn, turn};
+use self::work::Work;
+
+/// Rows of the table.
+const ROWS: u64 = 100_000;
+/// All rows in memory, and commits that do not wait for the disk: what is compared is not how a server waits.
+const SETTINGS: [&str; 3] = ["--innodb-buffer-pool-size=512M", "--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0"];
+
+/// Measures what the gateway costs.
+#[derive(Debug, Parser)]
+struct Options {
+    /// How long each turn is measured
+    #[arg(long, default_value = "3", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    seconds: u64,
+    /// How often each side is measured, in turns; its fastest counts, for what else runs on the machine only ever takes
+    #[arg(long, default_value = "2", value_parser = clap::value_parser!(u64).range(1..=100))]
+    turns: u64,
+    /// How many clients at once
+    #[arg(long, default_value = "1,8,32", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=90))]
+    clients: Vec<u64>,
+    /// Only this load
+    #[arg(long, value_name = "LOAD")]
+    only: Option<Work>,
+    /// Only text, or only prepared
+    #[arg(long)]
+    protocol: Option<Protocol>,
+    /// Given by `cargo bench`, not by `cargo test`
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+// One thread is enough for all clients, and costs the machine less than several that wake each other.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    if !options.bench {
+        println!("cargo bench --bench gateway runs this");
+        return ExitCode::SUCCESS;
+    }
+    if cfg!(debug_assertions) {
+        eprintln!("built without optimisation: these numbers say nothing");
+    }
+    let interrupted = CancellationToken::new();
+    let outcome = match cancel_on_signal(interrupted.clone()) {
+        Err(error) => Err(error.into()),
+        // What runs is dropped where it stands: servers are killed, their folder is removed.
+        Ok(_signals) => tokio::select! {
+            outcome = run(&options) => outcome,
+            () = interrupted.cancelled() => Err(anyhow::anyhow!("interrupted")),
+        },
+    };
+    match outcome {
+        Ok(results) => {
+            println!("{results}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options) -> anyhow::Result<Results> {
+    let servers = ensure(&InstallOptions::from_env(), &()).await?;
+    let stage = Stage::up(&servers, &SETTINGS).await?;
+    sysbench::fill(stage.source()?, ROWS).await?;
+    let front = Front::start(&stage).await?;
+    let (direct, through) = (Side::direct(&stage)?, Side::through(&stage, &front)?);
+    say(&format!("the gateway is process {}, its server {}", front.pid(), direct.server));
+    let window = Duration::from_secs(options.seconds);
+    let mut results = Results::new(&servers, ROWS);
+    for &work in Work::value_variants().iter().filter(|work| options.only.is_none_or(|only| only == **work)) {
+        for &protocol in Protocol::value_variants().iter().filter(|it| options.protocol.is_none_or(|only| only == **it))
+        {
+            for &clients in &options.clients {
+                let mut pair = Pair::default();
+                for _ in 0..options.turns {
+                    pair.direct.push(turn(&direct, work, protocol, clients, window).await?);
+                    pair.through.push(turn(&through, work, protocol, clients, window).await?);
+                }
+                let told = |turns: &[Turn]| turns.iter().map(Turn::to_string).collect::<Vec<_>>().join("; ");
+                say(&format!("  direct: {}\n  gateway: {}", told(&pair.direct), told(&pair.through)));
+                results.compare(work, protocol, clients, &pair)?;
+            }
+        }
+    }
+    front.kill().await?;
+    stage.down().await?;
+    Ok(results)
+}

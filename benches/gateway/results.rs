@@ -1,0 +1,105 @@
+//! What was measured, as one table, held against the aim.
+
+use std::fmt;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum as _;
+use shardlift::local::Servers;
+
+use super::caller::Protocol;
+use super::testbed::table::{Table, title};
+use super::turn::Turn;
+use super::work::Work;
+
+/// Of the direct rate, at least.
+const AIM_RATIO: f64 = 0.6;
+/// Added at p50 at most, in µs, for a client that is alone: with more of them a statement mostly waits for a core.
+const AIM_ADDED: f64 = 100.0;
+const HEADER: [&str; 10] = [
+    "load",
+    "clients",
+    "gateway",
+    "direct",
+    "ratio",
+    "p50 µs",
+    "p99 µs",
+    "gateway CPU µs",
+    "server CPU µs",
+    "client CPU µs",
+];
+
+/// The turns of both sides.
+#[derive(Debug, Default)]
+pub struct Pair {
+    /// Straight to the server.
+    pub direct: Vec<Turn>,
+    /// Through the gateway.
+    pub through: Vec<Turn>,
+}
+
+/// The rows of the final table, and whether the aim was met.
+#[derive(Debug)]
+pub struct Results {
+    table: Table<10>,
+    lowest: f64,
+    most_added: Option<f64>,
+}
+
+impl Results {
+    /// None yet.
+    pub fn new(servers: &Servers, rows: u64) -> Self {
+        let table = Table::new(title(servers, rows), HEADER, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        Self { table, lowest: f64::INFINITY, most_added: None }
+    }
+
+    /// Adds a pair: each side's fastest turn.
+    pub fn compare(&mut self, work: Work, protocol: Protocol, clients: u64, pair: &Pair) -> Result<()> {
+        let fastest = |turns: &[Turn]| turns.iter().copied().max_by(|one, other| one.rate.total_cmp(&other.rate));
+        let direct = fastest(&pair.direct).context("no direct turn")?;
+        let through = fastest(&pair.through).context("no turn through the gateway")?;
+        let ratio = through.rate / direct.rate;
+        let added = |through: f64, direct: f64| format!("{direct:.0} {:+.0}", through - direct);
+        let name =
+            |value: Option<clap::builder::PossibleValue>| value.map_or_else(String::new, |it| it.get_name().into());
+        self.lowest = self.lowest.min(ratio);
+        if clients == 1 {
+            let added = through.p50 - direct.p50;
+            self.most_added = Some(self.most_added.map_or(added, |most| most.max(added)));
+        }
+        self.table.push([
+            format!("{}, {}", name(work.to_possible_value()), name(protocol.to_possible_value())),
+            clients.to_string(),
+            format!("{:.0}/s", through.rate),
+            format!("{:.0}/s", direct.rate),
+            format!("{ratio:.2}"),
+            added(through.p50, direct.p50),
+            added(through.p99, direct.p99),
+            format!("{:.1}", through.gateway),
+            added_tenths(through.server, direct.server),
+            added_tenths(through.clients, direct.clients),
+        ]);
+        Ok(())
+    }
+}
+
+fn added_tenths(through: f64, direct: f64) -> String {
+    format!("{direct:.1} {:+.1}", through - direct)
+}
+
+impl fmt::Display for Results {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = |met: bool| if met { "met" } else { "missed" };
+        writeln!(
+            f,
+            "{}\n\"95 +40\": 95 direct, 40 more through the gateway; processor time is per statement",
+            self.table
+        )?;
+        let lowest = self.lowest;
+        write!(f, "aim: ratio at least {AIM_RATIO}; lowest {lowest:.2}: {}", verdict(lowest >= AIM_RATIO))?;
+        if let Some(added) = self.most_added {
+            let met = verdict(added <= AIM_ADDED);
+            write!(f, "\naim: at most {AIM_ADDED:.0} µs added at p50 for one client; most {added:.0}: {met}")?;
+        }
+        Ok(())
+    }
+}

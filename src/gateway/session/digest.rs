@@ -1,0 +1,80 @@
+//! What a reply says of the session: its transaction, its settings, what it has left on the connection.
+
+use mysql_common::constants::StatusFlags;
+use tokio::time::timeout;
+
+use crate::gateway::backend::Checkout;
+use crate::gateway::sql::{Handler, Kind, SqlMode, Statement};
+use crate::mysql::wire::relay::{Outcome, Relayed};
+
+use super::Session;
+use super::local::UNSAFE;
+use super::send::{Ask, OWN};
+use super::txn::Txn;
+
+impl Session {
+    /// Takes in what a reply says of the session, and keeps the connection or gives it back.
+    pub(super) async fn digest(
+        &mut self,
+        statement: &Statement,
+        sql: &[u8],
+        ask: Ask<'_>,
+        relayed: &Relayed,
+        carried: bool,
+        mut checkout: Checkout,
+    ) {
+        let alias = checkout.key().tablet().clone();
+        self.last.any = true;
+        self.last.refusal = None;
+        self.last.at = Some((alias.clone(), checkout.backend.connection_id()));
+        let status = match relayed.status {
+            Some(status) => Some(status),
+            // An error may have ended a transaction, or left one that a procedure began, and does not say so.
+            None => timeout(OWN, checkout.backend.ping()).await.ok().and_then(Result::ok),
+        };
+        let Some(status) = status else {
+            let text = format!("the connection to tablet {alias} was lost after an error");
+            drop(checkout);
+            drop(self.doom(&text));
+            return;
+        };
+        let open = status.contains(StatusFlags::SERVER_STATUS_IN_TRANS);
+        if open || !matches!(self.txn, Txn::Begun(_)) {
+            self.txn.after(&alias, open);
+        }
+        if let Outcome::Done { last_insert_id, .. } = relayed.outcome
+            && last_insert_id > 0
+        {
+            self.last.insert_id = last_insert_id;
+        }
+        self.keep.learn(statement, sql, relayed);
+        if !carried {
+            self.keep.for_good();
+        }
+        if matches!(statement.kind, Kind::Prepare { .. } | Kind::Handler(Handler::Open)) {
+            self.rules_at_prepare = Some(self.view().rules.clone());
+        }
+        if let Ask::Execute { id, .. } = ask {
+            let cursor = ask.wants_cursor() && status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS);
+            self.executed(id, cursor, &mut checkout).await;
+        }
+        if checkout.backend.is_unread() && relayed.warnings == 0 {
+            // Where it cannot be read the connection is broken, and not given back.
+            let read = timeout(OWN, checkout.backend.read_back()).await;
+            if !matches!(read, Ok(Ok(()))) {
+                tracing::debug!(tablet = %alias, "a session's variables could not be read back");
+            }
+        }
+        if checkout.backend.is_usable() {
+            self.learn_settings(&checkout);
+        }
+        self.settle(checkout);
+        if !relayed.changed.is_empty() {
+            self.mode = self.settings.get("sql_mode").map_or(self.base_mode, SqlMode::parse);
+            let charset = self.settings.get("character_set_client").unwrap_or_default();
+            if UNSAFE.contains(&charset) {
+                drop(self.doom("statements in this character set cannot be read safely by a gateway"));
+            }
+        }
+    }
+}
