@@ -39,7 +39,7 @@ impl Session {
             return;
         };
         let open = status.contains(StatusFlags::SERVER_STATUS_IN_TRANS);
-        if open || !matches!(self.txn, Txn::Begun(_)) {
+        if open || !matches!(self.txn, Txn::Begun { .. }) {
             self.txn.after(&alias, open);
         }
         if let Outcome::Done { last_insert_id, .. } = relayed.outcome

@@ -35,7 +35,7 @@ impl Session {
         more: bool,
     ) -> Result<Option<Flow>, ClientError> {
         let flow = match &statement.kind {
-            Kind::Empty if sql.trim_ascii().is_empty() => {
+            Kind::Empty if matches!(sql.trim_ascii(), b"" | b";") => {
                 self.fail(SqlError::new(1065, b"42000", "Query was empty")).await?
             }
             // Comments alone are well; some drivers ping with one.
@@ -57,8 +57,10 @@ impl Session {
                 None | Some(b"" | b"`" | b";" | b"`;") => self.aim(&name.text, more).await?,
                 Some(rest) => self.fail(SqlError::syntax(rest)).await?,
             },
-            Kind::Begin { consistent_snapshot: false, .. } if statement.certain && self.txn.tablet().is_none() => {
-                self.txn = Txn::Begun(sql.to_vec());
+            Kind::Begin { consistent_snapshot: false, read_only }
+                if statement.certain && self.txn.tablet().is_none() =>
+            {
+                self.txn = Txn::Begun { text: sql.to_vec(), read_only: self.begins_read_only(*read_only) };
                 self.done_with(Vec::new(), more).await?
             }
             Kind::Commit { chain, release } | Kind::Rollback { chain, release }
@@ -67,7 +69,10 @@ impl Session {
                     && self.settings.get("completion_type").is_none() =>
             {
                 self.characteristics = None;
-                self.txn = if *chain { Txn::Begun(b"BEGIN".to_vec()) } else { Txn::None };
+                self.txn = match *chain {
+                    true => Txn::Begun { text: b"BEGIN".to_vec(), read_only: self.begins_read_only(None) },
+                    false => Txn::None,
+                };
                 self.done_with(Vec::new(), more).await?;
                 if *release { Flow::Quit } else { Flow::On }
             }
@@ -88,6 +93,13 @@ impl Session {
             _ => return Ok(None),
         };
         Ok(Some(flow))
+    }
+
+    /// Whether a transaction that says this of writing is read only.
+    fn begins_read_only(&self, said: Option<bool>) -> bool {
+        said.unwrap_or_else(|| {
+            self.settings.get(READ_ONLY) == Some("ON") || self.target.tablet_type != TabletType::Primary
+        })
     }
 
     /// The answer to a SHOW of the cluster.
@@ -128,7 +140,7 @@ impl Session {
 
     async fn aim(&mut self, text: &str, more: bool) -> Result<Flow, ClientError> {
         if text.is_empty() {
-            return self.fail(SqlError::new(1046, b"3D000", "No database selected")).await;
+            return self.fail(SqlError::syntax(b"")).await;
         }
         match parse_target(&self.view(), text) {
             Ok(target) => self.target = target,

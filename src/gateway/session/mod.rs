@@ -247,6 +247,8 @@ impl Session {
         let mut status = StatusFlags::empty();
         status.set(StatusFlags::SERVER_STATUS_AUTOCOMMIT, self.settings.get("autocommit") != Some("OFF"));
         status.set(StatusFlags::SERVER_STATUS_IN_TRANS, self.txn.is_active());
+        let read_only = matches!(self.txn, Txn::Begun { read_only: true, .. });
+        status.set(StatusFlags::SERVER_STATUS_IN_TRANS_READONLY, read_only);
         status.set(StatusFlags::SERVER_STATUS_NO_BACKSLASH_ESCAPES, self.mode.no_backslash_escapes);
         status
     }

@@ -25,6 +25,8 @@ const EXECUTE: u8 = 0x17;
 const PREPARE: u8 = 0x16;
 const LONG_DATA: u8 = 0x18;
 const FETCH: u8 = 0x1C;
+/// Who misses an unknown statement, in MySQL's words.
+const PRECHECK: &str = "mysql_stmt_precheck";
 /// Statements of one session, and bytes of their texts.
 const MOST: usize = 16_382;
 const MOST_BYTES: usize = 32 << 20;
@@ -138,6 +140,9 @@ impl Session {
         }
         match self.exchange(&mut checkout, ReplyKind::Prepare { client_id }, false).await {
             Ok((relayed, _)) => {
+                self.last.refusal = None;
+                self.last.any = true;
+                self.last.at = Some((checkout.key().tablet().clone(), checkout.backend.connection_id()));
                 let Outcome::Prepared { id, columns, params } = relayed.outcome else {
                     self.settle(checkout);
                     return Ok(Flow::Failed);
@@ -159,7 +164,7 @@ impl Session {
     /// COM_STMT_EXECUTE.
     pub(super) async fn execute_prepared(&mut self, id: u32, flags: u8, rest: &[u8]) -> Result<Flow, ClientError> {
         let Some(prepared) = self.statements.by_id.get(&id) else {
-            return self.unknown(id, "mysqld_stmt_execute").await;
+            return self.unknown(id, PRECHECK).await;
         };
         if prepared.holed {
             let text =
@@ -256,7 +261,7 @@ impl Session {
     /// COM_STMT_RESET: long data and cursors are forgotten.
     pub(super) async fn reset_prepared(&mut self, id: u32) -> Result<Flow, ClientError> {
         let Some(prepared) = self.statements.by_id.get_mut(&id) else {
-            return self.unknown(id, "mysqld_stmt_reset").await;
+            return self.unknown(id, PRECHECK).await;
         };
         prepared.holed = false;
         let own = prepared.own.take();

@@ -203,9 +203,9 @@ impl Session {
         if let Some(text) = self.characteristics.take() {
             checkout.backend.execute(&text).await?;
         }
-        if let Txn::Begun(begin) = self.txn.clone() {
+        if let Txn::Begun { text, .. } = self.txn.clone() {
             self.txn = Txn::None;
-            checkout.backend.execute(&begin).await?;
+            checkout.backend.execute(&text).await?;
             self.txn = Txn::Open(alias);
         }
         Ok(())
@@ -241,7 +241,7 @@ impl Session {
         }
         let keyspace = self.target.keyspace.as_ref().map(ToString::to_string);
         let tracking = Tracking { variables: &is_told, schema: &|_| keyspace.clone(), state_change: false };
-        let in_transaction = matches!(self.txn, Txn::Begun(_)).then_some(true);
+        let in_transaction = matches!(self.txn, Txn::Begun { .. }).then_some(true);
         let client_capabilities = self.client.identity().capabilities;
         let options = RelayOptions {
             kind,

@@ -1,9 +1,10 @@
 //! Texts: a text's statements, one after another, each answered here or where its tables are.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::gateway::client::{ClientError, SqlError};
-use crate::gateway::sql::{analyze, split};
+use crate::gateway::sql::{Kind, analyze, split};
 
 use super::send::Ask;
 use super::{Flow, Session};
@@ -18,11 +19,18 @@ impl Session {
                 // As it came, so that the server counts lines and columns as the client does.
                 self.statement(attributes, sql, false).await
             }
+            [_, rest @ ..] if !self.several && rest.iter().all(|part| self.is_comment(sql, part)) => {
+                self.statement(attributes, sql, false).await
+            }
             [first, ..] if !self.several => {
                 self.fail(SqlError::syntax(sql.get(first.end + 1..).unwrap_or_default())).await
             }
             _ => self.one_by_one(attributes, sql).await,
         }
+    }
+
+    fn is_comment(&self, sql: &[u8], part: &Range<usize>) -> bool {
+        analyze(sql.get(part.clone()).unwrap_or_default(), self.mode).kind == Kind::Empty
     }
 
     /// Several statements. A text is split anew after a statement that has changed how texts are read.

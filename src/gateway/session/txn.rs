@@ -12,7 +12,12 @@ pub enum Txn {
     #[default]
     None,
     /// Begun by this statement, which no server has seen yet.
-    Begun(Vec<u8>),
+    Begun {
+        /// The statement.
+        text: Vec<u8>,
+        /// Whether it may not write.
+        read_only: bool,
+    },
     /// Under way on this tablet.
     Open(TabletAlias),
 }
@@ -27,7 +32,7 @@ impl Txn {
     pub fn tablet(&self) -> Option<&TabletAlias> {
         match self {
             Self::Open(tablet) => Some(tablet),
-            Self::None | Self::Begun(_) => None,
+            Self::None | Self::Begun { .. } => None,
         }
     }
 

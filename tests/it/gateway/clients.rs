@@ -73,7 +73,9 @@ async fn finish(name: &str, mut command: Command) -> String {
 
 fn trusting(ca: &Path) -> SslOpts {
     let opts = SslOpts::default().with_root_certs(vec![ca.to_owned().into()]);
-    opts.with_danger_skip_domain_validation(true).with_client_identity(None::<ClientIdentity>)
+    opts.with_danger_skip_domain_validation(true)
+        .with_danger_accept_invalid_certs(true)
+        .with_client_identity(None::<ClientIdentity>)
 }
 
 /// A compiled driver: prepared statements kept over many executions, a pool, `change_user`.

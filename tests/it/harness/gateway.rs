@@ -33,8 +33,9 @@ impl TestCluster {
         fs::write(&users, text.to_string()).unwrap();
         fs::set_permissions(&users, PermissionsExt::from_mode(0o600)).unwrap();
         let listen = "--listen 127.0.0.1:0 --http-listen 127.0.0.1:0";
-        let mut running =
-            shardlift.start("gateway", &format!("gateway run {listen} --users {} {flags}", users.display()));
+        // A log of its own, where another one's ports cannot be read by mistake.
+        let name = format!("gateway-{}", fs::read_dir(self.folder().join("logs")).unwrap().count());
+        let mut running = shardlift.start(&name, &format!("gateway run {listen} --users {} {flags}", users.display()));
         let (port, http) = until("the gateway listens", START_DEADLINE, async || {
             assert!(!running.has_ended(), "the gateway ended: {}", running.log());
             ports(&running.said()).ok_or_else(|| running.log())
