@@ -29,7 +29,8 @@ impl SqlError {
     /// ER_PARSE_ERROR, `near` being what follows the place.
     pub fn syntax(near: &[u8]) -> Self {
         const SHOWN: usize = 80;
-        let near = String::from_utf8_lossy(near.get(..SHOWN).unwrap_or(near)).trim_start().to_owned();
+        let near = near.trim_ascii_start();
+        let near = String::from_utf8_lossy(near.get(..SHOWN).unwrap_or(near)).into_owned();
         let text = format!(
             "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version for the \
              right syntax to use near '{near}' at line 1"

@@ -13,7 +13,7 @@ use crate::model::workflow::TabletType;
 use crate::mysql::MysqlError;
 
 use super::Session;
-use super::nature::{asks_back, is_indifferent};
+use super::nature::{asks_back, is_bound, is_indifferent};
 
 /// Pool keys a session remembers.
 const KEYS: usize = 16;
@@ -52,7 +52,8 @@ impl Session {
             }
         }
         let here = self.held.iter().rposition(|held| named(held.key().tablet()));
-        if let Some(at) = here.or_else(|| self.held.len().checked_sub(1).filter(|_| anywhere)) {
+        let bound = anywhere && is_bound(statement);
+        if let Some(at) = here.or_else(|| self.held.len().checked_sub(1).filter(|_| bound)) {
             return Ok(self.held.remove(at));
         }
         let tablets: Vec<Arc<Tablet>> = std::iter::once(&route.tablet).chain(&route.others).cloned().collect();

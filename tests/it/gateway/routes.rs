@@ -221,7 +221,10 @@ async fn replicas_that_fall_behind(cluster: &TestCluster, gateway: &Gateway) {
         until(&format!("{why}: the replica is no longer read from"), SOON, async || {
             let answer = read().await;
             match answer.error() {
-                Some(error) if error.message.contains(&alias) => Ok(println!("{why}: {}", error.message)),
+                Some(error) if error.message.contains(&alias) => {
+                    println!("{why}: {}", error.message);
+                    Ok(())
+                }
                 _ => Err(format!("{answer:?}")),
             }
         })
@@ -267,7 +270,7 @@ async fn without_a_topology(cluster: &TestCluster, gateway: &Gateway, shardlift:
     let (_, said) = metrics::get(&gateway.http_address(), "/metrics").await;
     assert!(age(&said) > 2.0, "the view is {} s old", age(&said));
     cluster.etcd().restart().await.unwrap();
-    let rule = r#"{"rules":[{"from_table":"moving","to_tables":["customer.moving"]}]}"#;
+    let rule = r#"{"rules":[{"from_table":"commerce.moving","to_tables":["customer.moving"]}]}"#;
     let file = cluster.folder().join("rules.json");
     std::fs::write(&file, rule).unwrap();
     shardlift.must(&format!("rules apply --rules-file {}", file.display())).await;

@@ -114,6 +114,11 @@ impl Gateway {
         self.running.stop().await
     }
 
+    /// Waits until it has ended after [`Gateway::ask_to_stop`].
+    pub async fn ended(self) -> ExitStatus {
+        self.running.ended().await
+    }
+
     /// Whether it runs.
     pub fn is_alive(&mut self) -> bool {
         !self.running.has_ended()

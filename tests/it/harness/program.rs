@@ -159,11 +159,20 @@ impl Running {
         self.end(Signal::SIGINT).await
     }
 
-    async fn end(mut self, signal: Signal) -> ExitStatus {
+    /// Waits until it has ended by itself.
+    pub async fn ended(self) -> ExitStatus {
+        self.wait("what it was asked before").await
+    }
+
+    async fn end(self, signal: Signal) -> ExitStatus {
         self.signal(signal);
+        self.wait(signal.as_str()).await
+    }
+
+    async fn wait(mut self, why: &str) -> ExitStatus {
         match timeout(END_DEADLINE, self.child.wait()).await {
             Ok(status) => status.unwrap(),
-            Err(_) => panic!("it did not end within {} s of {signal}: {}", END_DEADLINE.as_secs(), self.log()),
+            Err(_) => panic!("it did not end within {} s of {why}: {}", END_DEADLINE.as_secs(), self.log()),
         }
     }
 

@@ -90,7 +90,7 @@ SELECT MASTER_POS_WAIT('x', 1);
 SELECT WAIT_FOR_EXECUTED_GTID_SET('nonsense');
 SELECT GTID_SUBSET('nonsense', '');
 SELECT RELEASE_LOCK(NULL);
-SELECT /*+ MAX_EXECUTION_TIME(1) */ COUNT(*) FROM numbers a, numbers b, numbers c, numbers d, numbers e;
+SELECT /*+ MAX_EXECUTION_TIME(1) */ COUNT(*) FROM numbers a, numbers b, numbers c, numbers d, numbers e WHERE a.n + b.n + c.n + d.n + e.n < 0;
 SELECT REPEAT('x', 1000000000) IS NULL;
 SELECT * FROM customer WHERE MATCH (email) AGAINST ('x');
 -- @refused 1235 databases are keyspaces here
