@@ -31,7 +31,12 @@ async fn drivers_work_through_the_gateway() {
     let rows = cluster.folder().join("rows.csv");
     fs::write(&rows, "1001,a\n1002,b\n1003,ю\n").unwrap();
 
-    let ways = [("use_pymysql.py", "pure"), ("use_connector.py", "pure"), ("use_connector.py", "c")];
+    let ways = [
+        ("use_pymysql.py", "pure"),
+        ("keep_sessions.py", "pure"),
+        ("use_connector.py", "pure"),
+        ("use_connector.py", "c"),
+    ];
     for (name, kind) in ways {
         let mut script = script("python3", &cluster, &gateway, name, &ca, &rows);
         script.arg(kind).env("PYTHONPATH", &python).env("PYTHONDONTWRITEBYTECODE", "1");
