@@ -84,7 +84,7 @@ async fn statements_answer_the_same_through_the_gateway() {
         spec.extra_args = fast.into_iter().chain(steady).map(str::to_owned).collect();
     })
     .await;
-    let gateway = cluster.gateway("").await;
+    let gateway = cluster.gateway("--drain-timeout 2s").await;
     let servers = [cluster.source(), cluster.target()];
     let admins = servers.map(|server| cluster.db(server, "mysql"));
     let login = |port, capabilities| Login {
