@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, Outcome};
 use crate::daemon;
 use crate::daemon::http::{Health, HttpListen, HttpService};
-use crate::engine::supervisor::{LEASE, Supervisor};
 use crate::metrics::EngineMetrics;
 use crate::model::InstanceId;
 use crate::topology::Topology;
+use crate::workflow::carry::supervisor::{LEASE, Supervisor};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {

@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::workflow::{Resume, Which, cancel, heard, pause, show};
 use super::{Context, Listed, Outcome};
 use crate::daemon;
-use crate::engine::supervisor::Supervisor;
 use crate::metrics::EngineMetrics;
 use crate::model::workflow::{OnDdl, StreamState, TabletType, Throttle};
 use crate::model::{KeyspaceName, TableName, WorkflowName};
 use crate::progress::{Bars, Sight, Watching, copied, summary};
 use crate::topology::Topology;
 use crate::topology::records::Status;
+use crate::workflow::carry::supervisor::Supervisor;
 use crate::workflow::create::create;
 use crate::workflow::request::Request;
 

@@ -112,9 +112,10 @@ impl Service {
         let presence = GatewayPresence {
             listen: listen.clone(),
             address: address.clone(),
-            started: crate::engine::report::now(),
+            started: crate::workflow::carry::now(),
             pid: std::process::id(),
             host: super::host_name(),
+            revision: 0,
         };
         let present = tokio::spawn(be_present(self.topology.clone(), self.id, presence, end.clone()));
         let serving = http.map(|http| {

@@ -12,10 +12,10 @@ use super::shop::{Sizes, Table};
 use super::summary::Summary;
 use super::writers::Writers;
 use super::{DemoError, Options};
-use crate::engine::supervisor::Supervisor;
 use crate::local::cluster::Cluster;
 use crate::metrics::EngineMetrics;
 use crate::mysql::Credentials;
+use crate::workflow::carry::supervisor::Supervisor;
 
 /// All steps of the demo: two before the cluster is up, the rest here.
 pub(super) const STEPS: u32 = 10;

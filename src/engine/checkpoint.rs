@@ -9,6 +9,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::engine::apply::batch::LastTxn;
 use crate::model::GtidSet;
 use crate::mysql::admin::{Session, hold_owner_lock, kill_owner_sessions};
@@ -24,6 +26,8 @@ const KILL_WAIT: Duration = Duration::from_secs(60);
 pub struct Checkpoint {
     /// The stream's row in the sidecar.
     pub stream_id: u64,
+    /// The stream's workflow, by which fences know its sessions.
+    pub workflow_uid: Uuid,
     /// The token under which every transaction of ours runs.
     pub token: u64,
     /// P: applied or irrelevant.
@@ -38,7 +42,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Takes the stream over: kills what the previous owner left connected, sets a new token, reads the checkpoint.
-    pub async fn claim(session: &mut Session, stream_id: u64) -> Result<Self, EngineError> {
+    pub async fn claim(session: &mut Session, stream_id: u64, workflow_uid: Uuid) -> Result<Self, EngineError> {
         let missing = || EngineError::Sidecar("the stream's row is missing");
         let previous = format!("SELECT owner_token FROM _shardlift.stream WHERE id = {stream_id}");
         let previous = session.row(&previous).await?.and_then(|row| row.number(0)).ok_or_else(missing)?;
@@ -71,6 +75,7 @@ impl Checkpoint {
         };
         Ok(Self {
             stream_id,
+            workflow_uid,
             token,
             position: set(0, "position")?,
             ceiling: set(1, "ceiling")?,
@@ -82,6 +87,12 @@ impl Checkpoint {
     /// The statement that marks connection number `slot` as this owner's, so that whoever takes over can end it.
     pub fn mark_sql(&self, slot: u32) -> String {
         hold_owner_lock(&owner(self.stream_id, self.token), slot)
+    }
+
+    /// The assignment by which a session of the stream passes its own workflow's fences (design §5.1): those that write rows
+    /// have it, no other session does.
+    pub fn pass_sql(&self) -> String {
+        format!("@shardlift_stream = '{}'", self.workflow_uid)
     }
 
     /// Whether the target equals the source at the position, for every row copied so far.

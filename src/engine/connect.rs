@@ -67,7 +67,7 @@ impl Side {
 
     /// A connection for writing rows exactly, marked as `checkpoint`'s owner's by its number among theirs.
     pub async fn writer(&self, checkpoint: &Checkpoint, slot: u32) -> Result<Wire, EngineError> {
-        let mut wire = self.open(quote::WRITER_SESSION).await?;
+        let mut wire = self.open(&format!("{}, {}", quote::WRITER_SESSION, checkpoint.pass_sql())).await?;
         let marked =
             wire.query_one(checkpoint.mark_sql(slot).as_bytes()).await.map_err(EngineError::at(&self.label))?;
         match marked.as_ref().and_then(|row| row.first()).and_then(Option::as_deref) {
@@ -90,6 +90,8 @@ impl Side {
         if marked.as_deref() != Some("1") {
             return Err(EngineError::Slot { slot });
         }
+        let pass = format!("SET {}", checkpoint.pass_sql());
+        session.execute(&pass).await.map_err(EngineError::at(&self.label))?;
         // Whoever takes over from here on finds the mark; whoever has taken over already is found here.
         match session.execute(&checkpoint.guard_sql()).await.map_err(EngineError::at(&self.label))? {
             1 => Ok(session),

@@ -1,5 +1,6 @@
 //! Where a workflow's rows come from and go to, as the topology says now.
 
+use crate::model::switch::Direction;
 use crate::model::workflow::{TabletType, WorkflowSpec};
 use crate::model::{KeyspaceName, ShardName, TabletAlias};
 use crate::mysql::Credentials;
@@ -99,21 +100,26 @@ pub fn side(
     })
 }
 
-/// Resolves both ends of `spec`.
+/// Resolves both ends of the stream of `spec` that flows in `direction`: on the way back, rows are read where they went.
 pub async fn resolve(
     topology: &Topology,
     credentials: &Credentials,
     spec: &WorkflowSpec,
+    direction: Direction,
 ) -> Result<Places, EngineError> {
-    let from = only_shard(topology, &spec.source_keyspace).await?;
-    let to = only_shard(topology, &spec.target_keyspace).await?;
-    let read = from.pick(&spec.source_keyspace, &spec.options.tablet_types)?;
+    let (out_of, into) = match direction {
+        Direction::Forward => (&spec.source_keyspace, &spec.target_keyspace),
+        Direction::Backward => (&spec.target_keyspace, &spec.source_keyspace),
+    };
+    let from = only_shard(topology, out_of).await?;
+    let to = only_shard(topology, into).await?;
+    let read = from.pick(out_of, &spec.options.tablet_types)?;
     let source = side("source", credentials, read)?;
     let others = from.tablets.iter().filter(|(alias, _)| *alias != read.0);
     let source_others = others
         .map(|other| Ok((side("source", credentials, other)?, other.1.tablet_type)))
         .collect::<Result<_, EngineError>>()?;
-    let target = side("target", credentials, to.pick(&spec.target_keyspace, &[TabletType::Primary])?)?;
+    let target = side("target", credentials, to.pick(into, &[TabletType::Primary])?)?;
     let replicas = to.tablets.iter().filter(|(_, tablet)| tablet.tablet_type == TabletType::Replica);
     let target_replicas = replicas.map(|tablet| side("replica", credentials, tablet)).collect::<Result<_, _>>()?;
     let source_type = read.1.tablet_type;

@@ -121,7 +121,7 @@ impl Stream {
         // A process that was stopped and wakes up here must not bring an undone workflow's stream back.
         lease.check().map_err(TopologyError::from)?;
         let id = sidecar::enter(&mut session, &spec.key).await?;
-        let checkpoint = Checkpoint::claim(&mut session, id).await?;
+        let checkpoint = Checkpoint::claim(&mut session, id, spec.key.uid).await?;
         let local_infile =
             session.value("SELECT @@global.local_infile").await.map_err(EngineError::at(&spec.target.label))?;
         let method = if local_infile.as_deref() == Some("1") { Method::Load } else { Method::Insert };

@@ -7,6 +7,7 @@
 
 mod build;
 mod follow;
+mod pauses;
 mod unreadable;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use std::time::SystemTime;
 
 pub use self::build::Builder;
 pub use self::follow::follow;
+pub use self::pauses::Pause;
 use crate::model::workflow::TabletType;
 use crate::model::{KeyspaceName, ShardName, TabletAlias};
 use crate::sharding::RoutingRules;
@@ -38,8 +40,10 @@ pub struct View {
     pub since: Option<SystemTime>,
     /// By name.
     pub keyspaces: BTreeMap<String, Keyspace>,
-    /// Where tables are sought.
+    /// Where tables are sought. The same from View to View for as long as no rule changes.
     pub rules: Arc<RoutingRules>,
+    /// What is being switched now.
+    pub pauses: Vec<Arc<Pause>>,
 }
 
 /// A keyspace with its shards.

@@ -38,4 +38,6 @@ pub struct Txn {
     pub changes: Vec<RowChange>,
     /// Whether this piece ends the transaction, so that the position may pass it.
     pub last: bool,
+    /// Whether it wrote a fence: somebody may be waiting for the position to pass it.
+    pub fence: bool,
 }

@@ -4,15 +4,18 @@
 //! database, nor a position be compared as text.
 
 pub mod change;
+pub mod fence;
 pub mod keyrange;
 pub mod names;
 pub mod position;
 pub mod routing;
 pub mod row;
+pub mod switch;
 pub mod table;
 pub mod workflow;
 
 pub use change::{RowChange, Txn};
+pub use fence::{Epoch, FENCE_ERRNO, FenceEvent, FenceTrigger};
 pub use keyrange::KeyRange;
 pub use names::{
     Cell, ClusterName, CredentialName, DatabaseName, InstanceId, KeyspaceName, NameError, ShardName, TableName,

@@ -1,11 +1,8 @@
 //! What a workflow is: its kind, states, options and the words of Vitess for them.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
-use super::names::{KeyspaceName, NameError, TableName, WorkflowName};
+use super::names::{KeyspaceName, TableName, WorkflowName};
 
 macro_rules! words {
     ($(#[$doc:meta])* $type:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
@@ -23,24 +20,26 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        impl FromStr for $type {
-            type Err = NameError;
-            fn from_str(text: &str) -> Result<Self, NameError> {
+        impl std::str::FromStr for $type {
+            type Err = $crate::model::NameError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::ALL
                     .iter()
                     .copied()
                     .find(|value| value.as_str().eq_ignore_ascii_case(text))
-                    .ok_or_else(|| NameError::new($what, text, concat!("expected one of:" $(, " ", $word)+)))
+                    .ok_or_else(|| $crate::model::NameError::new($what, text, concat!("expected one of:" $(, " ", $word)+)))
             }
         }
     };
 }
+
+pub(super) use words;
 
 words!(/// What a tablet serves.
     TabletType, "tablet type" {
@@ -68,6 +67,8 @@ words!(/// What the operator wants of a workflow.
         Paused = "Paused",
         /// Everything the workflow made should go.
         Cancelled = "Cancelled",
+        /// The tables are the target's for good: what is left of them at the source, and the workflow, should go.
+        Completed = "Completed",
 });
 
 words!(/// Where a stream is. The words are those of Vitess's VReplication.
@@ -157,6 +158,26 @@ impl Default for WorkflowOptions {
             round_ms: 60_000,
         }
     }
+}
+
+words!(/// What becomes of the old tables when a workflow is completed.
+    OldTables, "fate of old tables" {
+        /// They are renamed to `_<table>_old`.
+        Rename = "rename",
+        /// They are dropped.
+        Drop = "drop",
+        /// They stay as they are.
+        Keep = "keep",
+});
+
+/// How a workflow is completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Completion {
+    /// What becomes of the old tables.
+    pub old_tables: OldTables,
+    /// Whether the routing rules stay.
+    pub keep_routing_rules: bool,
 }
 
 /// Limits on what a workflow may cost. `None` means no limit. May be changed while it runs.

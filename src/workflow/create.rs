@@ -1,10 +1,8 @@
 //! Starting a workflow: what was asked for is resolved, judged, and written down. Nothing is changed on any server.
 
-use uuid::Uuid;
-
 use crate::engine::connect::Side;
 use crate::engine::places;
-use crate::engine::report::now;
+use crate::model::switch::Direction;
 use crate::model::workflow::{Desired, WorkflowKind, WorkflowSpec};
 use crate::model::{NameError, TableName};
 use crate::mysql::Credentials;
@@ -12,6 +10,7 @@ use crate::mysql::schema::read_tables;
 use crate::topology::records::{Keyspace, Workflow};
 use crate::topology::{Topology, Txn, TxnOutcome, paths};
 
+use super::carry::now;
 use super::preflight::{self, Finding};
 use super::request::Request;
 use super::{WorkflowError, refusals};
@@ -48,7 +47,7 @@ pub async fn create(
         tables: Vec::new(),
         options,
     };
-    let places = places::resolve(topology, credentials, &spec).await?;
+    let places = places::resolve(topology, credentials, &spec, Direction::Forward).await?;
     let mut source = places.source.session().await?;
     let existing = read_tables(&mut source, places.source.database.as_str(), None).await?;
     source.close().await;
@@ -75,19 +74,13 @@ pub async fn create(
     }
     let created_tables = absent(&places.target, &spec.tables).await?;
     let desired = if request.auto_start.unwrap_or(true) { Desired::Running } else { Desired::Paused };
-    let workflow = Workflow {
-        spec,
-        uid: Uuid::new_v4(),
-        created: now(),
-        desired,
-        throttle: request.throttle,
-        created_tables,
-        skip_ddl: Vec::new(),
-        stopped: None,
-    };
+    let workflow = Workflow { desired, throttle: request.throttle, created_tables, ..Workflow::new(spec, now()) };
     // Nobody may have started another workflow on these tables since they were judged.
     let txn = topology.none_after(topology.absent(Txn::new(), &path), &paths::all_workflows(), others.revision);
-    match topology.txn(topology.put(txn, &path, &workflow)?).await? {
+    let txn = topology.put(txn, &path, &workflow)?;
+    // From now on both names of a table lead to where it is.
+    let rules = paths::workflow_rules(&workflow.spec.target_keyspace, &workflow.spec.name);
+    match topology.txn(topology.put(txn, &rules, &workflow.rules())?).await? {
         TxnOutcome::Committed { .. } => Ok(Created { workflow, warnings }),
         TxnOutcome::Refused { .. } => Err(WorkflowError::Changed),
     }

@@ -1,5 +1,6 @@
 //! Workflows as decisions: what is asked for, whether it can be done, what is wanted of what runs. The engine does it.
 
+pub mod carry;
 pub mod control;
 pub mod create;
 pub mod preflight;

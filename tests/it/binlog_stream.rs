@@ -134,8 +134,8 @@ pub async fn transactions_and_ddl(login: &Login) {
             "SET gtid_next = 'AUTOMATIC'",
             "RENAME TABLE other TO other2",
             "DROP TABLE other2",
-            "CREATE TRIGGER _shardlift_x BEFORE INSERT ON moved FOR EACH ROW SET @a = 1",
-            "DROP TRIGGER _shardlift_x",
+            "CREATE TRIGGER shardlift_fence_1_ins_5edd1832df25e2f1 BEFORE INSERT ON moved FOR EACH ROW SET @a = 1",
+            "DROP TRIGGER shardlift_fence_1_ins_5edd1832df25e2f1",
             "GRANT SELECT ON *.* TO CURRENT_USER",
         ])
         .await

@@ -102,8 +102,8 @@ async fn ddl_elsewhere_has_no_effect() {
     // protocol-review B22: the engine's own triggers, known by their names, are no DDL on the table.
     source
         .exec(
-            "CREATE TRIGGER _shardlift_a_1_bi BEFORE INSERT ON a FOR EACH ROW SET @x = 1;
-             DROP TRIGGER _shardlift_a_1_bi; INSERT INTO a VALUES (4, 4)",
+            "CREATE TRIGGER shardlift_fence_1_ins_ca978112ca1bbdca BEFORE INSERT ON a FOR EACH ROW SET @x = 1;
+             DROP TRIGGER shardlift_fence_1_ins_ca978112ca1bbdca; INSERT INTO a VALUES (4, 4)",
         )
         .await;
     assert_eq!(moved.equal(&["a"]).await, [4]);

@@ -14,7 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["model", "mysql", "topology", "metrics"]),
     ("gateway", &["model", "mysql", "topology", "sharding", "metrics"]),
     ("local", &["model", "mysql", "topology"]),
-    ("workflow", &["model", "mysql", "topology", "engine"]),
+    ("workflow", &["model", "mysql", "topology", "engine", "metrics"]),
     ("progress", &["model", "topology", "workflow"]),
     ("daemon", &["model", "mysql", "topology", "metrics", "sharding", "engine", "gateway", "workflow"]),
     (

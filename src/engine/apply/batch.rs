@@ -70,6 +70,8 @@ pub struct Batch {
     pub deletes: u64,
     /// How many transactions ended inside.
     pub txns: u64,
+    /// Whether one of them wrote a fence: the position moves past it without delay.
+    pub fence: bool,
     /// Held until the batch is applied or dropped.
     pub hold: Option<OwnedSemaphorePermit>,
     bytes: isize,
@@ -81,6 +83,7 @@ impl Batch {
         for change in txn.changes {
             self.fold(change);
         }
+        self.fence |= txn.fence;
         if txn.last {
             self.gtids.add(&txn.gtid);
             self.txns += 1;
@@ -176,7 +179,7 @@ mod tests {
 
     fn txn(number: u64, changes: Vec<RowChange>, last: bool) -> Txn {
         let source = GtidSource { uuid: uuid::Uuid::nil(), tag: String::new() };
-        Txn { gtid: Gtid { source, number }, committed_us: number, length: 0, changes, last }
+        Txn { gtid: Gtid { source, number }, committed_us: number, length: 0, changes, last, fence: false }
     }
 
     fn outcome(batch: &mut Batch) -> Vec<(String, Option<String>)> {

@@ -26,7 +26,8 @@ const GIVE_BACK: usize = 4 * BATCH_BYTES;
 const LARGE_BYTES: usize = 2 * BATCH_BYTES;
 /// Or when it holds this many transactions.
 const BATCH_TXNS: u64 = 20_000;
-/// Transactions that touch none of our tables move the position this often.
+/// Transactions that touch none of our tables move the position this often; but one that writes a fence at once, for writers
+/// are held until the stream has passed it.
 const IDLE_MOVE: Duration = Duration::from_millis(200);
 
 /// What the binlog says next.
@@ -85,7 +86,8 @@ async fn read(mut reader: BinlogReader, sender: &mpsc::Sender<Result<Step, Engin
         let event = {
             let mut next = pin!(reader.next());
             loop {
-                let ready = began + if batch.is_empty() { IDLE_MOVE } else { Duration::ZERO };
+                let idle = batch.is_empty() && !batch.fence;
+                let ready = began + if idle { IDLE_MOVE } else { Duration::ZERO };
                 let pending = batch.txns > 0 || !batch.is_empty();
                 tokio::select! {
                     event = &mut next => break event,

@@ -56,13 +56,13 @@ impl Writer {
         }
     }
 
-    /// Notes a batch without row changes: the position moves here, and is stored by and by.
+    /// Notes a batch without row changes: the position moves here, and is stored by and by; past a fence at once.
     async fn pass(&mut self, batch: Batch) -> Result<(), EngineError> {
         self.checkpoint.position.union(&batch.gtids);
         self.checkpoint.ceiling = self.checkpoint.ceiling.minus(&self.checkpoint.position);
         self.checkpoint.last = batch.last.or(self.checkpoint.last.take());
         self.unstored = true;
-        if self.stored.elapsed() < IDLE_STORE { Ok(()) } else { self.settle().await }
+        if self.stored.elapsed() < IDLE_STORE && !batch.fence { Ok(()) } else { self.settle().await }
     }
 
     /// Stores a position that has moved without row changes.

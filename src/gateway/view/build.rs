@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::pauses;
 use super::unreadable::tables_of;
 use super::{Keyspace, Shard, Tablet, View};
 use crate::model::routing::{RuleSet, TableMove};
@@ -18,6 +19,8 @@ use crate::topology::{Path, Record, paths, records};
 pub struct Builder {
     /// Each readable set of rules as last read, with the revision that wrote it.
     sets: BTreeMap<Path, (Revision, Set)>,
+    /// The rules of the last View and the revisions that wrote their sets, if all of them could be read.
+    rules: Option<(Vec<(Path, Revision)>, Arc<RoutingRules>)>,
     /// What was wrong in the last View, by path, so that it is logged once.
     wrong: BTreeMap<Path, String>,
 }
@@ -31,7 +34,7 @@ pub(super) enum Set {
 
 /// Whether a View changes with this record.
 pub(super) fn concerns(path: &Path) -> bool {
-    let folders = [paths::keyspaces(), paths::all_shards(), paths::tablets(), paths::rules()];
+    let folders = [paths::keyspaces(), paths::all_shards(), paths::tablets(), paths::rules(), paths::pauses()];
     folders.iter().any(|folder| folder.holds(path))
 }
 
@@ -44,14 +47,27 @@ impl Builder {
         let mut keyspaces = read_keyspaces(entries, &mut wrong);
         read_shards(entries, &mut keyspaces, &mut wrong);
         read_tablets(entries, &mut keyspaces, &mut wrong);
-        let rules = Arc::new(self.read_rules(entries, &mut wrong));
+        let rules = self.rules(entries, &mut wrong);
+        let pauses = pauses::read(entries, |path, why| drop(note(&mut wrong, path, why)));
         for (path, why) in &wrong {
             if self.wrong.get(path) != Some(why) {
                 tracing::error!(%path, %why, "a topology record cannot be used; what it is about is refused");
             }
         }
         self.wrong = wrong;
-        View { revision, since: Some(SystemTime::now()), keyspaces, rules }
+        View { revision, since: Some(SystemTime::now()), keyspaces, rules, pauses }
+    }
+
+    fn rules(&mut self, entries: &BTreeMap<Path, Entry>, wrong: &mut Wrong) -> Arc<RoutingRules> {
+        let sets = entries.iter().filter(|(path, _)| paths::rules().holds(path));
+        let written: Vec<_> = sets.map(|(path, entry)| (path.clone(), entry.mod_revision)).collect();
+        if let Some((_, rules)) = self.rules.as_ref().filter(|(known, _)| *known == written) {
+            return rules.clone();
+        }
+        let before = wrong.len();
+        let rules = Arc::new(self.read_rules(entries, wrong));
+        self.rules = (wrong.len() == before).then(|| (written, rules.clone()));
+        rules
     }
 
     fn read_rules(&mut self, entries: &BTreeMap<Path, Entry>, wrong: &mut Wrong) -> RoutingRules {

@@ -1,7 +1,7 @@
 use super::testing::Cluster;
 use super::*;
 use crate::model::routing::{RoutingRule, RuleSet, TableMove};
-use crate::model::workflow::{Desired, Throttle, WorkflowKind, WorkflowOptions, WorkflowSpec};
+use crate::model::workflow::{WorkflowKind, WorkflowOptions, WorkflowSpec};
 use crate::topology::{Path, paths};
 
 fn workflow_rules() -> Path {
@@ -83,16 +83,7 @@ fn of_unreadable_rules_the_tables_are_refused_by_name() {
         tables: vec!["corder".parse().unwrap()],
         options: WorkflowOptions::default(),
     };
-    let workflow = records::Workflow {
-        spec,
-        uid: uuid::Uuid::nil(),
-        created: 0,
-        desired: Desired::Running,
-        throttle: Throttle::default(),
-        created_tables: Vec::new(),
-        skip_ddl: Vec::new(),
-        stopped: None,
-    };
+    let workflow = records::Workflow::new(spec, 0);
     let mut stored = Cluster::default();
     stored.bytes(workflow_rules(), b"\xff");
     let blind = stored.view(&mut Builder::default());
@@ -111,4 +102,28 @@ fn one_bad_rule_of_the_operators_makes_the_set_unreadable_table_by_table() {
     let view = stored.put(paths::operator_rules(), &RuleSet { rules }).view(&mut Builder::default());
     assert!(sought(&view, "a").is_err() && sought(&view, "b").is_err());
     assert_eq!(sought(&view, "c"), Ok(None));
+}
+
+#[test]
+fn a_pause_is_known_by_its_tables_and_leaves_the_rules_as_they_are() {
+    let mut builder = Builder::default();
+    let mut stored = Cluster::default();
+    let before = stored.put(workflow_rules(), &moved()).view(&mut builder);
+    let path = paths::pause(&"customer".parse().unwrap(), &"move".parse().unwrap());
+    let pause = records::Pause {
+        epoch: 1,
+        source: "commerce".parse().unwrap(),
+        target: "customer".parse().unwrap(),
+        tables: ["Corder".parse().unwrap()].into(),
+        closing: "commerce".parse().unwrap(),
+        uid: uuid::Uuid::new_v4(),
+        holds: true,
+    };
+    let view = stored.put(path.clone(), &pause).view(&mut builder);
+    let [seen] = view.pauses.as_slice() else { panic!("{:?}", view.pauses) };
+    let (commerce, legacy): (KeyspaceName, KeyspaceName) = ("commerce".parse().unwrap(), "legacy".parse().unwrap());
+    assert!(seen.has(&commerce, "CORDER") && !seen.has(&legacy, "corder") && !seen.has(&commerce, "other"));
+    assert_eq!(seen.workflow, "customer/move");
+    assert!(Arc::ptr_eq(&before.rules, &view.rules));
+    assert!(stored.bytes(path, b"{}").view(&mut builder).pauses.is_empty());
 }

@@ -7,13 +7,17 @@ mod binlogs;
 mod owner;
 mod replica;
 mod session;
+mod sidecar;
 mod state;
+mod transactions;
 
 pub use binlogs::{BinlogStatus, binlog_status, oldest_binlog_time, retention};
 pub use owner::{OWNER_SLOTS, hold_owner_lock, kill_owner_sessions};
 pub use replica::{Channel, channels};
 pub use session::{Record, Session};
-pub use state::{
-    GtidState, PreparedXa, SIDECAR, drop_sidecar_if_empty, gtid_state, lock_sidecar, unlock_sidecar,
-    wait_for_executed_gtid_set, xa_recover,
+pub use sidecar::{
+    FENCES, Part, SIDECAR, STREAMS, create_part, drop_part_if_empty, drop_sidecar_if_empty, lock_sidecar, part_exists,
+    unlock_sidecar,
 };
+pub use state::{GtidState, PreparedXa, gtid_state, wait_for_executed_gtid_set, xa_recover};
+pub use transactions::{OpenTransaction, open_transactions};

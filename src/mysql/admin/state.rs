@@ -1,4 +1,4 @@
-//! Positions, prepared XA transactions, and the sidecar schema's existence.
+//! Positions and prepared XA transactions.
 
 use std::time::Duration;
 
@@ -10,9 +10,6 @@ use crate::{
 };
 
 use super::session::Session;
-
-/// The schema on every server that keeps our checkpoints, fences and conflicts.
-pub const SIDECAR: &str = "_shardlift";
 
 /// Which transactions a server has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,28 +78,4 @@ pub async fn xa_recover(session: &mut Session) -> Result<Vec<PreparedXa>, MysqlE
         }
     };
     rows.into_iter().map(read).collect()
-}
-
-const SIDECAR_LOCK: &str = "shardlift/sidecar";
-
-/// Takes the lock under which the sidecar schema is created or dropped, tables in it created, so that nobody drops it
-/// while another is about to use it. Held until [`unlock_sidecar`] or the session's end; `false` if `wait` passes.
-pub async fn lock_sidecar(session: &mut Session, wait: Duration) -> Result<bool, MysqlError> {
-    let sql = format!("SELECT GET_LOCK('{SIDECAR_LOCK}', {})", wait.as_secs());
-    Ok(session.value(&sql).await?.as_deref() == Some("1"))
-}
-
-/// Gives the lock back.
-pub async fn unlock_sidecar(session: &mut Session) -> Result<(), MysqlError> {
-    session.value(&format!("SELECT RELEASE_LOCK('{SIDECAR_LOCK}')")).await.map(drop)
-}
-
-/// Drops the sidecar schema if there is no table in it. Call it under [`lock_sidecar`].
-pub async fn drop_sidecar_if_empty(session: &mut Session) -> Result<bool, MysqlError> {
-    let count = "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '_shardlift'";
-    if session.value(count).await?.as_deref() != Some("0") {
-        return Ok(false);
-    }
-    session.execute(&format!("DROP DATABASE IF EXISTS {}", quote::ident(SIDECAR))).await?;
-    Ok(true)
 }

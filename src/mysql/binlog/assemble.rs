@@ -21,6 +21,8 @@ use super::{Ddl, SourceEvent, Tables};
 
 /// Table maps kept for reuse across transactions.
 const MAX_MAPS: usize = 4096;
+/// The table of the fences' rows, on every server.
+const FENCE: (&str, &str) = ("_shardlift", "fence");
 /// Of a statement in a message.
 const SHOWN: usize = 300;
 
@@ -44,6 +46,8 @@ struct Open {
     bytes: usize,
     /// Whether a moved table's rows were in it, delivered ones included.
     touched: bool,
+    /// Whether a fence's row was written in it.
+    fence: bool,
 }
 
 /// Turns events into [`SourceEvent`]s.
@@ -135,7 +139,8 @@ impl Assembler {
             self.maps.clear();
         }
         self.place = Place(Some(begin.gtid.clone()));
-        self.open = Some(Open { begin, begun: false, xa: false, changes: Vec::new(), bytes: 0, touched: false });
+        let (changes, bytes) = (Vec::new(), 0);
+        self.open = Some(Open { begin, begun: false, xa: false, changes, bytes, touched: false, fence: false });
         Ok(())
     }
 
@@ -187,6 +192,11 @@ impl Assembler {
 
     fn table_map(&mut self, body: &[u8]) -> Result<(), BinlogError> {
         let map = self.read(TableMap::parse(body))?;
+        if (map.database, map.table) == FENCE
+            && let Some(open) = &mut self.open
+        {
+            open.fence = true;
+        }
         let Some(table) = self.tables.table(map.database, map.table) else {
             self.maps.insert(map.id, Bound::Foreign);
             return Ok(());
@@ -284,7 +294,8 @@ impl Assembler {
         open.bytes = 0;
         if last || !changes.is_empty() {
             let Begin { gtid, committed_us, length } = open.begin.clone();
-            self.ready.push_back(SourceEvent::Txn(Txn { gtid, committed_us, length, changes, last }));
+            let fence = open.fence;
+            self.ready.push_back(SourceEvent::Txn(Txn { gtid, committed_us, length, changes, last, fence }));
         }
         if last {
             self.open = None;

@@ -3,11 +3,10 @@
 //! "Touches" is about rows and structure of stored tables: views, routines, accounts and the like are nothing to us. Where the
 //! text cannot be followed to its end the answer is [`Scope::Unknown`], never a shorter list.
 
+use crate::model::FenceTrigger;
+
 use super::query::Statement;
 use super::tokens::{Token, Tokens};
-
-/// Our own triggers and tables carry this in front of their names.
-pub const OWN_PREFIX: &str = "_shardlift_";
 
 /// What a DDL statement touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +83,13 @@ fn scope(tokens: &[Token<'_>], database: &str) -> Scope {
         _ => None,
     };
     found.unwrap_or(Scope::Unknown)
+}
+
+/// Whether a trigger of this name on the table in `scope` is a fence's: it changes no row, and arming a fence must not look
+/// like DDL of the user's.
+fn is_fence(trigger: &str, scope: &Scope) -> bool {
+    let name = trigger.parse::<FenceTrigger>();
+    matches!((name, scope), (Ok(name), Scope::Tables(tables)) if tables.iter().all(|(_, table)| name.is_on(table)))
 }
 
 /// Reads a statement from left to right.
@@ -170,7 +176,8 @@ impl Reader<'_> {
         if self.word("TRIGGER") {
             self.words(&["IF", "NOT", "EXISTS"]);
             let (_, trigger) = self.name()?;
-            return if trigger.starts_with(OWN_PREFIX) { Some(Scope::Nothing) } else { self.on_table() };
+            let scope = self.on_table()?;
+            return Some(if is_fence(&trigger, &scope) { Scope::Nothing } else { scope });
         }
         self.no_table()
     }
@@ -319,6 +326,15 @@ mod tests {
             ("CREATE SPATIAL INDEX i ON d.t (a)", &[("d", "t")]),
             ("DROP INDEX `on` ON t", &[("db", "t")]),
             ("CREATE DEFINER=`root`@`%` TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET @a = 1", &[("db", "t")]),
+            // Not the fence's: another form, another table.
+            (
+                "CREATE TRIGGER shardlift_fence_ins_e3b98a4da31a127d BEFORE INSERT ON t FOR EACH ROW SET @a = 1",
+                &[("db", "t")],
+            ),
+            (
+                "CREATE TRIGGER shardlift_fence_1_ins_e3b98a4da31a127d BEFORE INSERT ON u FOR EACH ROW SET @a = 1",
+                &[("db", "u")],
+            ),
             ("CREATE DEFINER=CURRENT_USER() TRIGGER tr AFTER UPDATE ON d.t FOR EACH ROW BEGIN END", &[("d", "t")]),
         ] {
             assert_eq!(of(sql), tables(names), "{sql}");
@@ -328,9 +344,10 @@ mod tests {
     #[test]
     fn what_touches_no_table_is_nothing() {
         for sql in [
-            "CREATE TRIGGER `_shardlift_fence_t` BEFORE INSERT ON t FOR EACH ROW SET @a = 1",
-            "CREATE DEFINER=`r`@`h` TRIGGER `db`.`_shardlift_fence_t` BEFORE INSERT ON t FOR EACH ROW SET @a = 1",
-            "DROP TRIGGER IF EXISTS `db`.`_shardlift_fence_t`",
+            "CREATE TRIGGER `shardlift_fence_1_ins_e3b98a4da31a127d` BEFORE INSERT ON t FOR EACH ROW SET @a = 1",
+            "CREATE DEFINER=`r`@`h` TRIGGER `db`.`shardlift_fence_9_del_e3b98a4da31a127d` BEFORE DELETE ON `d`.`t` \
+             FOR EACH ROW SET @a = 1",
+            "DROP TRIGGER IF EXISTS `db`.`shardlift_fence_1_ins_e3b98a4da31a127d`",
             "DROP /*!40005 TEMPORARY */ TABLE IF EXISTS `t`",
             "CREATE TEMPORARY TABLE t (a int)",
             "CREATE ALGORITHM=UNDEFINED DEFINER=`r`@`h` SQL SECURITY DEFINER VIEW v AS SELECT 1",

@@ -3,6 +3,7 @@
 //! Invariant: a record written by a newer release is refused, never half understood.
 
 mod cluster;
+mod pause;
 mod presence;
 mod rules;
 mod workflow;
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use cluster::{CellRecord, Keyspace, Shard, Tablet};
+pub use pause::Pause;
 pub use presence::{EnginePresence, GatewayPresence, Owner};
 pub use workflow::{Log, LogLine, Status, Stopped, TableStatus, Workflow};
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Record;
 use crate::model::InstanceId;
+use crate::topology::store::Revision;
 
 /// A running engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,10 @@ pub struct GatewayPresence {
     pub pid: u32,
     /// The host it runs on.
     pub host: String,
+    /// The newest revision of the topology that decides here on every statement read from now on. It is raised with each
+    /// change of pauses, rules, shards and tablets; 0 where a release before this said nothing.
+    #[serde(default)]
+    pub revision: Revision,
 }
 
 impl Record for GatewayPresence {

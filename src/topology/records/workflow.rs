@@ -1,13 +1,16 @@
 //! What the topology holds of a workflow: the wish, the owner's report, the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Record;
-use crate::model::workflow::{Desired, StreamState, Throttle, WorkflowSpec};
-use crate::model::{Gtid, InstanceId, TableName};
+use crate::model::fence::Epoch;
+use crate::model::routing::TableMove;
+use crate::model::switch::{Direction, Switch};
+use crate::model::workflow::{Completion, Desired, StreamState, TabletType, Throttle, WorkflowSpec};
+use crate::model::{Gtid, InstanceId, KeyspaceName, TableName};
 
 /// The most lines a workflow's log keeps.
 pub const LOG_LINES: usize = 200;
@@ -31,6 +34,75 @@ pub struct Workflow {
     pub skip_ddl: Vec<Gtid>,
     /// Why it rests although it should run; cleared by resume.
     pub stopped: Option<Stopped>,
+    /// The types of traffic that go to the target.
+    #[serde(default)]
+    pub switched: BTreeSet<TabletType>,
+    /// Whether, once writes are switched, changes are replicated back.
+    #[serde(default = "yes")]
+    pub way_back: bool,
+    /// The epoch last used for its fences; every use takes a higher one.
+    #[serde(default)]
+    pub epoch: Epoch,
+    /// The last switch asked for.
+    #[serde(default)]
+    pub switch: Option<Switch>,
+    /// How it is to be completed.
+    #[serde(default)]
+    pub completion: Option<Completion>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Workflow {
+    /// One of which nothing has been done yet, wanted to run.
+    pub fn new(spec: WorkflowSpec, created: u64) -> Self {
+        Self {
+            spec,
+            uid: Uuid::new_v4(),
+            created,
+            desired: Desired::Running,
+            throttle: Throttle::default(),
+            created_tables: Vec::new(),
+            skip_ddl: Vec::new(),
+            stopped: None,
+            switched: BTreeSet::new(),
+            way_back: true,
+            epoch: Epoch::default(),
+            switch: None,
+            completion: None,
+        }
+    }
+
+    /// The side that takes the writes.
+    pub fn writes_at(&self) -> &KeyspaceName {
+        if self.switched.contains(&TabletType::Primary) {
+            &self.spec.target_keyspace
+        } else {
+            &self.spec.source_keyspace
+        }
+    }
+
+    /// The way its changes flow: away from the side that takes the writes.
+    pub fn flow(&self) -> Direction {
+        if self.switched.contains(&TabletType::Primary) { Direction::Backward } else { Direction::Forward }
+    }
+
+    /// Its switch, if that is neither done nor undone.
+    pub fn open_switch(&self) -> Option<&Switch> {
+        self.switch.as_ref().filter(|switch| !switch.phase.is_settled())
+    }
+
+    /// The routing rules that say where its traffic goes.
+    pub fn rules(&self) -> TableMove {
+        TableMove {
+            source: self.spec.source_keyspace.clone(),
+            target: self.spec.target_keyspace.clone(),
+            tables: self.spec.tables.iter().cloned().collect(),
+            switched: self.switched.clone(),
+        }
+    }
 }
 
 /// Why a workflow came to rest by itself.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::model::FENCE_ERRNO;
 use crate::mysql::{
     MysqlError,
     admin::{SIDECAR, Session, drop_sidecar_if_empty, lock_sidecar, unlock_sidecar},
@@ -17,8 +18,6 @@ use crate::mysql::{
 
 use super::{Finding, Server, facts::Facts};
 
-/// The errno our fence triggers use.
-const REFUSED: u16 = 20501;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Tries it. An account without privileges on the sidecar schema is told so elsewhere and not tried.
@@ -71,7 +70,7 @@ async fn build(session: &mut Session, table: &str, server: &Server) -> Result<Op
     // The trigger's name is that of the table, which is unique.
     let create = format!(
         "CREATE TRIGGER {table} BEFORE INSERT ON {table} FOR EACH ROW BEGIN IF @shardlift_stream IS NULL THEN \
-         SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {REFUSED}, MESSAGE_TEXT = 'shardlift probe'; END IF; END"
+         SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {FENCE_ERRNO}, MESSAGE_TEXT = 'shardlift probe'; END IF; END"
     );
     match session.execute(&create).await {
         Ok(_) => {}
@@ -88,7 +87,7 @@ async fn build(session: &mut Session, table: &str, server: &Server) -> Result<Op
     }
     let written = session.execute(&format!("INSERT INTO {table} VALUES (1)")).await;
     Ok(match written {
-        Err(error) if error.code() == Some(REFUSED) => None,
+        Err(error) if error.code() == Some(FENCE_ERRNO) => None,
         Err(error) => return Err(error),
         Ok(_) => Some(Finding::refuse(
             "fence",

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::FenceTrigger;
 use crate::mysql::quote::{ident, qualified};
 
 use super::{Asked, Finding, Request, facts::Program, mentions::mentions};
-
-/// Triggers of ours begin with this; nobody else's do.
-const OWN_TRIGGERS: &str = "_shardlift";
 
 /// Judges what is stored on a source.
 pub(super) fn judge(source: &Asked<'_>, request: &Request, findings: &mut Vec<Finding>) {
@@ -54,7 +52,8 @@ pub(super) fn on_moved_tables(asked: &Asked<'_>, request: &Request, findings: &m
     let database = asked.server.database.as_str();
     let moved: BTreeSet<&str> = request.tables.iter().map(|table| table.as_str()).collect();
     let triggers = asked.facts.programs.iter().filter(|program| is_on_moved(program, database, &moved));
-    for Program { schema, name, table, body, .. } in triggers.filter(|trigger| !trigger.name.starts_with(OWN_TRIGGERS))
+    for Program { schema, name, table, body, .. } in
+        triggers.filter(|trigger| trigger.name.parse::<FenceTrigger>().is_err())
     {
         let subject = format!("{schema}.{} on {}", table.as_deref().unwrap_or_default(), asked.server.name);
         let tests = body.as_ref().is_some_and(|body| body.to_lowercase().contains("@shardlift_stream"));

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::mysql::admin::channels;
 
-use super::connect::Side;
-use super::throttle::Limits;
+use crate::engine::connect::Side;
+use crate::engine::throttle::Limits;
 
 const LOOK: Duration = Duration::from_secs(1);
 

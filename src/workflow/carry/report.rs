@@ -9,8 +9,8 @@ use crate::model::workflow::StreamState;
 use crate::model::{InstanceId, TableName};
 use crate::topology::records::{Log, Status, TableStatus};
 
-use super::progress::{Progress, Snapshot};
-use super::throttle::Valve;
+use crate::engine::progress::{Progress, Snapshot};
+use crate::engine::throttle::Valve;
 
 /// Tables in one report; the rest are only counted. Keeps a report far below etcd's limits.
 const TABLES: usize = 200;

@@ -14,7 +14,7 @@ pub async fn undo(target: &Side, key: &StreamKey, created: &[TableName]) -> Resu
     let at = EngineError::at(&target.label);
     let mut session = target.session().await?;
     let stream_id = sidecar::enter(&mut session, key).await?;
-    Checkpoint::claim(&mut session, stream_id).await?;
+    Checkpoint::claim(&mut session, stream_id, key.uid).await?;
     session.execute("SET foreign_key_checks = 0").await.map_err(&at)?;
     let noted = format!("SELECT table_name FROM _shardlift.copy_table WHERE stream_id = {stream_id}");
     for row in session.rows(&noted).await.map_err(&at)? {

@@ -16,9 +16,9 @@ use crate::mysql::Credentials;
 use crate::topology::records::{EnginePresence, Owner, Workflow};
 use crate::topology::{Lease, Path, Topology, Txn, paths};
 
-use super::error::EngineError;
 use super::report::now;
 use super::runner::Runner;
+use crate::engine::error::EngineError;
 
 /// Time to live of an engine's lease (design P1).
 pub const LEASE: Duration = Duration::from_secs(3);
@@ -109,7 +109,8 @@ impl Supervisor {
                 tracing::info!(engine = %self.id, workflow = %path, "claimed");
                 let (topology, credentials) = (self.topology.clone(), self.credentials.clone());
                 let (id, shutdown) = (self.id.clone(), self.shutdown.clone());
-                let runner = Runner::new(topology, credentials, guard, path.clone(), id, shutdown, &self.metrics);
+                let runner = Runner::new(topology, credentials, guard, &path, id, shutdown, &self.metrics);
+                let Some(runner) = runner else { continue };
                 let label = path.clone();
                 let task = tokio::spawn(async move {
                     if let Err(error) = runner.run().await {

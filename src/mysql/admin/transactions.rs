@@ -1,0 +1,94 @@
+//! Transactions that are open on a server, and whose they are: what may hold a lock somebody waits for.
+//!
+//! Which lock each of them holds only `performance_schema` knows, which may be off; so these are suspects, oldest first.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::mysql::MysqlError;
+
+use super::session::{Record, Session};
+
+/// How much of a statement is shown, characters.
+const SHOWN: usize = 120;
+
+/// A transaction somebody has open, or a statement that has been running for long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenTransaction {
+    /// Its connection; 0 for an XA transaction that is prepared.
+    pub connection: u64,
+    /// `user@host`; empty where it has no connection.
+    pub account: String,
+    /// How long it has been open.
+    pub age: Duration,
+    /// What the connection is doing, `idle` or the server's word.
+    pub command: String,
+    /// The statement it is running, if it runs one.
+    pub statement: Option<String>,
+}
+
+impl fmt::Display for OpenTransaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connection, account, age, command, statement } = self;
+        let seconds = age.as_secs();
+        match (connection, statement) {
+            (0, _) => write!(f, "a prepared XA transaction, {seconds} s old (XA RECOVER shows it)"),
+            (_, Some(statement)) => {
+                let shown: String = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+                let cut: String = shown.chars().take(SHOWN).collect();
+                let dots = if cut.len() < shown.len() { "…" } else { "" };
+                write!(f, "connection {connection} of {account}, {seconds} s old, running `{cut}{dots}`")
+            }
+            (_, None) => write!(f, "connection {connection} of {account}, {seconds} s old, {command}"),
+        }
+    }
+}
+
+/// Those of at least this age, the oldest first, this session's own left out. Needs PROCESS.
+pub async fn open_transactions(session: &mut Session, at_least: Duration) -> Result<Vec<OpenTransaction>, MysqlError> {
+    // trx_started is in the system's time zone whatever the session's is.
+    let transactions = session
+        .rows(
+            "SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')), \
+             trx_query FROM information_schema.INNODB_TRX",
+        )
+        .await?;
+    let own = session.row("SELECT CONNECTION_ID()").await?.and_then(|row| row.number(0)).unwrap_or_default();
+    let processes = session.rows("SHOW FULL PROCESSLIST").await?;
+    let processes: HashMap<u64, &Record> =
+        processes.iter().filter_map(|row| Some((row.number(0)?, row))).filter(|(id, _)| *id != own).collect();
+    let mut found = Vec::new();
+    let seconds = |row: &Record, index| Duration::from_secs(row.number(index).unwrap_or_default());
+    for row in &transactions {
+        let connection = row.number(0).unwrap_or_default();
+        if connection != own {
+            let mut transaction = of(connection, processes.get(&connection).copied(), seconds(row, 1));
+            transaction.statement = row.text(2).or(transaction.statement);
+            found.push(transaction);
+        }
+    }
+    // A statement may hold a table's metadata without a transaction that InnoDB knows of.
+    for (id, row) in processes {
+        let known = found.iter().any(|transaction| transaction.connection == id);
+        if !known && row.text(4).as_deref() == Some("Query") {
+            found.push(of(id, Some(row), seconds(row, 5)));
+        }
+    }
+    found.retain(|transaction| transaction.age >= at_least);
+    found.sort_by(|a, b| b.age.cmp(&a.age).then(a.connection.cmp(&b.connection)));
+    Ok(found)
+}
+
+fn of(connection: u64, process: Option<&Record>, age: Duration) -> OpenTransaction {
+    let text = |index| process.and_then(|row| row.text(index));
+    let account = match (text(1), text(2)) {
+        (Some(user), Some(host)) => format!("{user}@{host}"),
+        (user, _) => user.unwrap_or_default(),
+    };
+    let command = match text(4).as_deref() {
+        Some("Sleep") => "idle".to_owned(),
+        other => other.unwrap_or("unknown").to_owned(),
+    };
+    OpenTransaction { connection, account, age, command, statement: text(7) }
+}
