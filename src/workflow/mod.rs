@@ -3,6 +3,7 @@
 pub mod carry;
 pub mod control;
 pub mod create;
+pub mod fence;
 pub mod preflight;
 pub mod request;
 
