@@ -14,7 +14,7 @@
 //! | session targets and routing rules | `sharding` |
 //! | servers and state | `mysql`, `topology`; `local` stands beside |
 //! | what is counted, and how it is shown | `metrics` |
-//! | nouns without I/O | `model` |
+//! | nouns without I/O; failures on demand | `model`; `failpoint` |
 #![forbid(unsafe_op_in_unsafe_fn)]
 #![warn(missing_debug_implementations)]
 
@@ -22,6 +22,7 @@ pub mod cli;
 pub mod daemon;
 pub mod demo;
 pub mod engine;
+pub mod failpoint;
 pub mod gateway;
 pub mod local;
 pub mod metrics;

@@ -1,6 +1,5 @@
-//! One turn: so many clients at one door for so long.
+//! Turns: so many clients at one door, for so long, again and again.
 
-use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -15,10 +14,7 @@ use super::caller::{Caller, Protocol};
 use super::cpu::used;
 use super::front::Front;
 use super::testbed::Stage;
-use super::work::Work;
-
-/// Before it counts: connections are made, statements prepared, pages warm.
-const WARM_UP: Duration = Duration::from_millis(500);
+use super::work::{Sample, Work};
 
 /// Where statements are sent.
 #[derive(Debug)]
@@ -51,6 +47,16 @@ impl Side {
             database: Some("commerce".into()),
         };
         Ok(Self { login, gateway, server: stage.source()?.pid().context("the server has ended")? })
+    }
+
+    /// Connects clients, which then wait for their turns.
+    pub async fn crew(&self, clients: u64, protocol: Protocol) -> Result<Crew<'_>> {
+        let mut crew = Crew { side: self, clients: Vec::new() };
+        for seed in 0..clients {
+            let caller = Caller::connect(&self.login, protocol).await?;
+            crew.clients.push(Client { caller, random: StdRng::seed_from_u64(seed) });
+        }
+        Ok(crew)
     }
 
     /// Processor time used so far.
@@ -86,65 +92,72 @@ pub struct Turn {
     pub server: f64,
     /// All clients'.
     pub clients: f64,
+    /// Of gateway, server and clients, seconds.
+    pub busy: f64,
 }
 
-impl fmt::Display for Turn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Turn { rate, p50, p99, gateway, server, clients } = self;
-        write!(f, "{rate:.0}/s, p50 {p50:.0}, p99 {p99:.0} µs, CPU {gateway:.1} + {server:.1} + {clients:.1} µs")
-    }
+/// Clients that are connected.
+#[derive(Debug)]
+pub struct Crew<'a> {
+    side: &'a Side,
+    clients: Vec<Client>,
 }
 
-/// Runs it.
-pub async fn turn(side: &Side, work: Work, protocol: Protocol, clients: u64, window: Duration) -> Result<Turn> {
-    let mut callers = Vec::new();
-    for _ in 0..clients {
-        callers.push(Caller::connect(&side.login, protocol).await?);
-    }
-    let from = Instant::now() + WARM_UP;
-    let until = from + window;
-    let mut tasks = JoinSet::new();
-    for (seed, caller) in (0..).zip(callers) {
-        tasks.spawn(client(caller, work, seed, from, until));
-    }
-    sleep_until(from).await;
-    let (began, before) = (Instant::now(), side.spent()?);
-    sleep_until(until).await;
-    let (took, after) = (began.elapsed(), side.spent()?);
-    let mut times = Vec::new();
-    while let Some(ended) = tasks.join_next().await {
-        times.extend(ended??);
-    }
-    times.sort_unstable();
-    let count = times.len() as f64;
-    let at = |share: f64| times.get((count * share) as usize).map(|&ns| f64::from(ns) / 1e3);
-    let each = |of: fn(&Spent) -> Duration| (of(&after) - of(&before)).as_secs_f64() * 1e6 / count;
-    Ok(Turn {
-        rate: count / took.as_secs_f64(),
-        p50: at(0.5).context("no statement ended")?,
-        p99: at(0.99).context("no statement ended")?,
-        gateway: each(|spent| spent.gateway),
-        server: each(|spent| spent.server),
-        clients: each(|spent| spent.clients),
-    })
-}
-
-/// Works until `until`; the times, in ns, of what ended between `from` and then.
-async fn client(mut caller: Caller, work: Work, seed: u64, from: Instant, until: Instant) -> Result<Vec<u32>> {
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut times = Vec::new();
-    let mut unmeasured = true;
-    loop {
-        let now = Instant::now();
-        if now >= until {
-            break;
+impl Crew<'_> {
+    /// All work at once for `window`; what ends later does not count.
+    pub async fn turn(&mut self, work: Work, window: Duration) -> Result<Turn> {
+        let (began, before) = (Instant::now(), self.side.spent()?);
+        let until = began + window;
+        let mut tasks = JoinSet::new();
+        for client in self.clients.drain(..) {
+            tasks.spawn(client.work(work, until));
         }
-        if unmeasured && now >= from {
-            times.clear();
-            unmeasured = false;
+        sleep_until(until).await;
+        let (ended, after) = (Instant::now(), self.side.spent()?);
+        let mut times = Vec::new();
+        while let Some(done) = tasks.join_next().await {
+            let (client, samples) = done??;
+            times.extend(samples.iter().filter(|sample| sample.ended <= ended.into_std()).map(|sample| sample.ns));
+            self.clients.push(client);
         }
-        work.once(&mut caller, &mut random, &mut times).await?;
+        times.sort_unstable();
+        let count = times.len() as f64;
+        let at = |share: f64| times.get((count * share) as usize).map(|&ns| f64::from(ns) / 1e3);
+        let spent = |of: fn(&Spent) -> Duration| (of(&after) - of(&before)).as_secs_f64();
+        let (gateway, server, clients) =
+            (spent(|spent| spent.gateway), spent(|spent| spent.server), spent(|spent| spent.clients));
+        Ok(Turn {
+            rate: count / (ended - began).as_secs_f64(),
+            p50: at(0.5).context("no statement ended")?,
+            p99: at(0.99).context("no statement ended")?,
+            gateway: gateway * 1e6 / count,
+            server: server * 1e6 / count,
+            clients: clients * 1e6 / count,
+            busy: gateway + server + clients,
+        })
     }
-    caller.close().await;
-    Ok(times)
+
+    /// Says goodbye.
+    pub async fn close(self) {
+        for client in self.clients {
+            client.caller.close().await;
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Client {
+    caller: Caller,
+    random: StdRng,
+}
+
+impl Client {
+    /// Works until `until`, and ends what is begun by then.
+    async fn work(mut self, work: Work, until: Instant) -> Result<(Self, Vec<Sample>)> {
+        let mut samples = Vec::new();
+        while Instant::now() < until {
+            work.once(&mut self.caller, &mut self.random, &mut samples).await?;
+        }
+        Ok((self, samples))
+    }
 }

@@ -33,6 +33,15 @@ pub enum Work {
     Mix,
 }
 
+/// A statement that was run.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// When its reply was there.
+    pub ended: Instant,
+    /// How long that took, in ns.
+    pub ns: u32,
+}
+
 /// How a statement came out.
 #[derive(Debug, PartialEq, Eq)]
 enum Ran {
@@ -42,35 +51,35 @@ enum Ran {
 }
 
 impl Work {
-    /// Does it once; how long each statement took, in ns, is added to `times`.
-    pub async fn once(self, caller: &mut Caller, random: &mut StdRng, times: &mut Vec<u32>) -> Result<()> {
+    /// Does it once; each statement is added to `samples`.
+    pub async fn once(self, caller: &mut Caller, random: &mut StdRng, samples: &mut Vec<Sample>) -> Result<()> {
         match self {
-            Work::Point => timed(caller, POINT, &[anywhere(random)], 1, times).await.map(drop),
+            Work::Point => timed(caller, POINT, &[anywhere(random)], 1, samples).await.map(drop),
             Work::Range => {
                 let from = random.random_range(1..=ROWS - IN_RANGE);
                 let values = [Value::Number(from), Value::Number(from + IN_RANGE - 1)];
-                timed(caller, RANGE, &values, IN_RANGE, times).await.map(drop)
+                timed(caller, RANGE, &values, IN_RANGE, samples).await.map(drop)
             }
-            Work::Mix => transaction(caller, random, times).await,
+            Work::Mix => transaction(caller, random, samples).await,
         }
     }
 }
 
-async fn transaction(caller: &mut Caller, random: &mut StdRng, times: &mut Vec<u32>) -> Result<()> {
-    timed(caller, "BEGIN", &[], 0, times).await?;
+async fn transaction(caller: &mut Caller, random: &mut StdRng, samples: &mut Vec<Sample>) -> Result<()> {
+    timed(caller, "BEGIN", &[], 0, samples).await?;
     for _ in 0..READS {
-        timed(caller, POINT, &[anywhere(random)], 1, times).await?;
+        timed(caller, POINT, &[anywhere(random)], 1, samples).await?;
     }
     let id = random.random_range(1..=ROWS);
     let k = Value::Number(random.random_range(1..=ROWS));
     let row = [Value::Number(id), k, Value::Text(digits(random, 10)), Value::Text(digits(random, 5))];
     let changes = [(UPDATE, &[anywhere(random)][..]), (DELETE, &[Value::Number(id)]), (INSERT, &row)];
     for (sql, values) in changes {
-        if timed(caller, sql, values, 1, times).await? == Ran::Deadlocked {
+        if timed(caller, sql, values, 1, samples).await? == Ran::Deadlocked {
             return Ok(());
         }
     }
-    timed(caller, "COMMIT", &[], 0, times).await.map(drop)
+    timed(caller, "COMMIT", &[], 0, samples).await.map(drop)
 }
 
 async fn timed(
@@ -78,11 +87,12 @@ async fn timed(
     sql: &'static str,
     values: &[Value],
     expected: u64,
-    times: &mut Vec<u32>,
+    samples: &mut Vec<Sample>,
 ) -> Result<Ran> {
     let began = Instant::now();
     let outcome = caller.run(sql, values).await?;
-    times.push(u32::try_from(began.elapsed().as_nanos()).unwrap_or(u32::MAX));
+    let ended = Instant::now();
+    samples.push(Sample { ended, ns: u32::try_from((ended - began).as_nanos()).unwrap_or(u32::MAX) });
     match outcome {
         Outcome::Rows { rows } if rows == expected => Ok(Ran::Well),
         Outcome::Done { affected_rows, .. } if affected_rows == expected => Ok(Ran::Well),

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, Outcome};
 use crate::daemon;
 use crate::daemon::http::{Health, HttpListen, HttpService};
+use crate::failpoint::Failpoints;
 use crate::metrics::EngineMetrics;
 use crate::model::InstanceId;
 use crate::topology::Topology;
@@ -64,7 +65,8 @@ async fn run(context: &Context, topology: Topology, id: InstanceId, http_listen:
         tokio::spawn(http.serve(registry, move || health(&metrics, &shutdown), ended.clone()))
     });
     let credentials = context.credentials();
-    let outcome = Supervisor { topology, credentials, id, address, metrics, shutdown }.run().await;
+    let failpoints = Failpoints::from_env().map_err(anyhow::Error::msg)?;
+    let outcome = Supervisor { topology, credentials, id, address, metrics, failpoints, shutdown }.run().await;
     ended.cancel();
     if let Some(serving) = serving {
         serving.await?;

@@ -18,6 +18,7 @@ use crate::daemon::gateway::Service;
 use crate::daemon::http::HttpListen;
 use crate::gateway::Limits;
 use crate::gateway::backend::PoolOptions;
+use crate::gateway::buffer::BufferLimits;
 use crate::gateway::client::password::PasswordHash;
 use crate::gateway::client::prompt::read_password;
 use crate::gateway::client::{Budget, Offer, RsaKeys, Users, tls};
@@ -92,6 +93,15 @@ pub(super) struct Flags {
     /// What statements over 1 MiB of all clients may take together, in bytes; those that find no room wait
     #[arg(long, default_value_t = 128 << 20, value_name = "BYTES")]
     packet_memory: usize,
+    /// Most statements held while the traffic of their tables is switched
+    #[arg(long, default_value_t = BufferLimits::default().statements, value_name = "N")]
+    buffer_size: usize,
+    /// Most bytes that they have together
+    #[arg(long, default_value_t = BufferLimits::default().bytes, value_name = "BYTES")]
+    buffer_bytes: usize,
+    /// The longest that one is held
+    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    buffer_window: Duration,
     /// The version told to clients [default: that of a server it finds]
     #[arg(long, value_name = "TEXT")]
     server_version: Option<String>,
@@ -158,6 +168,7 @@ impl Flags {
                 drain: self.drain_timeout,
             },
             pools: PoolOptions { most_per_tablet: self.pool_size, connect, ..PoolOptions::default() },
+            buffer: BufferLimits { statements: self.buffer_size, bytes: self.buffer_bytes, window: self.buffer_window },
             http: self.http_listen,
         };
         let drain = CancellationToken::new();

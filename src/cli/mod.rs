@@ -19,6 +19,7 @@ mod shard;
 mod tablet;
 mod tablet_check;
 mod topo;
+mod traffic;
 mod workflow;
 
 use std::path::PathBuf;

@@ -9,10 +9,13 @@ use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::traffic::{Complete, Traffic};
 use super::workflow::{Resume, Which, cancel, heard, pause, show};
 use super::{Context, Listed, Outcome};
 use crate::daemon;
+use crate::failpoint::Failpoints;
 use crate::metrics::EngineMetrics;
+use crate::model::switch::Direction;
 use crate::model::workflow::{OnDdl, StreamState, TabletType, Throttle};
 use crate::model::{KeyspaceName, TableName, WorkflowName};
 use crate::progress::{Bars, Sight, Watching, copied, summary};
@@ -42,6 +45,14 @@ pub(super) enum Verb {
     Resume(Resume),
     /// Undo a workflow: what it made on the target is dropped, and only that
     Cancel(Which),
+    /// Send traffic to the target: reads, writes, or both
+    #[command(alias = "switchtraffic")]
+    SwitchTraffic(Traffic),
+    /// Send traffic back to the source
+    #[command(alias = "reversetraffic")]
+    ReverseTraffic(Traffic),
+    /// End a workflow whose traffic is switched: its tables are the target's for good
+    Complete(Complete),
 }
 
 #[derive(Debug, Args)]
@@ -144,6 +155,9 @@ impl Verb {
             Self::Pause(which) => pause(context, &topology, &which).await,
             Self::Resume(resume) => resume.run(context, &topology).await,
             Self::Cancel(which) => cancel(context, &topology, &which).await,
+            Self::SwitchTraffic(traffic) => traffic.run(context, &topology, Direction::Forward).await,
+            Self::ReverseTraffic(traffic) => traffic.run(context, &topology, Direction::Backward).await,
+            Self::Complete(complete) => complete.run(context, &topology).await,
         }
     }
 }
@@ -227,6 +241,7 @@ async fn carry(context: &Context, topology: &Topology, which: &Which) -> Result<
         id,
         address: String::new(),
         metrics: EngineMetrics::default(),
+        failpoints: Failpoints::default(),
         shutdown: shutdown.clone(),
     };
     let engine = tokio::spawn(supervisor.run());

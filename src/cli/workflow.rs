@@ -247,20 +247,28 @@ pub(super) async fn cancel(context: &Context, topology: &Topology, which: &Which
     if !heard(context, topology, which).await? {
         return Ok(Outcome::Running);
     }
+    until_gone(topology, which, "undone", Duration::from_secs(120)).await?;
+    context.output.done(&format!("workflow {keyspace}/{name} is undone: what it made on the target is gone"))?;
+    Ok(Outcome::Done)
+}
+
+/// Waits until the workflow is gone because it is `done`.
+pub(super) async fn until_gone(topology: &Topology, which: &Which, done: &str, limit: Duration) -> Result<()> {
+    let Which { keyspace, name } = which;
     let path = paths::workflow(keyspace, name);
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + limit;
     while topology.get::<Workflow>(&path).await?.is_some() {
         if Instant::now() > deadline {
             let status = topology.get::<Status>(&paths::status(keyspace, name)).await?;
             let message = status.map(|found| found.record.message).unwrap_or_default();
             bail!(
-                "workflow {keyspace}/{name} is not undone after 120 s and its engine goes on trying; it says: {message}"
+                "workflow {keyspace}/{name} is not {done} after {} s and its engine goes on trying; it says: {message}",
+                limit.as_secs()
             );
         }
         sleep(POLL).await;
     }
-    context.output.done(&format!("workflow {keyspace}/{name} is undone: what it made on the target is gone"))?;
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 /// Whether an engine carries the workflow; says so, with the cure, if none does.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gateway::backend::health::{Healths, watch_tablets};
 use crate::gateway::backend::{PoolOptions, Pools};
+use crate::gateway::buffer::{Buffer, BufferLimits};
 use crate::gateway::client::Offer;
 use crate::gateway::serve::{Doors, serve};
 use crate::gateway::sessions::Sessions;
@@ -73,6 +74,8 @@ pub struct Service {
     pub limits: Limits,
     /// Connections to servers.
     pub pools: PoolOptions,
+    /// How much may be held while traffic is switched.
+    pub buffer: BufferLimits,
     /// Where the numbers are served.
     pub http: HttpListen,
 }
@@ -117,7 +120,7 @@ impl Service {
             host: super::host_name(),
             revision: 0,
         };
-        let present = tokio::spawn(be_present(self.topology.clone(), self.id, presence, end.clone()));
+        let present = tokio::spawn(be_present(self.topology.clone(), self.id, presence, views.clone(), end.clone()));
         let serving = http.map(|http| {
             let (metrics, drain) = (metrics.clone(), drain.clone());
             tokio::spawn(http.serve(registry, move || health(&metrics, &drain), end.clone()))
@@ -136,6 +139,7 @@ impl Service {
             views,
             healths,
             pools,
+            buffer: Buffer::new(self.buffer, metrics.clone()),
             sessions: Sessions::starting_at(first),
             offer: self.offer,
             metrics,
@@ -210,16 +214,30 @@ fn counts(pools: &Pools, alias: &TabletAlias) -> PoolCounts {
     })
 }
 
-/// Stands in the topology for as long as the gateway lives, with one lease after another.
-async fn be_present(topology: Topology, id: InstanceId, presence: GatewayPresence, end: CancellationToken) {
+/// Stands in the topology for as long as the gateway lives, with one lease after another, and says there which View is in
+/// force: a switch waits for it.
+async fn be_present(
+    topology: Topology,
+    id: InstanceId,
+    mut presence: GatewayPresence,
+    mut views: watch::Receiver<Arc<View>>,
+    end: CancellationToken,
+) {
     while !end.is_cancelled() {
         let reign = async {
             let lease = topology.lease(LEASE).await?;
-            let txn = topology.put_leased(Txn::new(), &paths::gateway(&id), &presence, &lease)?;
-            topology.txn(txn).await?;
-            tokio::select! {
-                () = lease.lost().cancelled() => {}
-                () = end.cancelled() => lease.release().await,
+            loop {
+                presence.revision = views.borrow_and_update().revision;
+                let txn = topology.put_leased(Txn::new(), &paths::gateway(&id), &presence, &lease)?;
+                topology.txn(txn).await?;
+                tokio::select! {
+                    Ok(()) = views.changed() => {}
+                    () = lease.lost().cancelled() => break,
+                    () = end.cancelled() => {
+                        lease.release().await;
+                        break;
+                    }
+                }
             }
             Ok::<_, TopologyError>(())
         };

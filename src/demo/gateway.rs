@@ -15,6 +15,7 @@ use crate::daemon::gateway::{GatewayError, Service};
 use crate::daemon::http::HttpListen;
 use crate::gateway::Limits;
 use crate::gateway::backend::PoolOptions;
+use crate::gateway::buffer::BufferLimits;
 use crate::gateway::client::{Budget, Offer, RsaKeys, Users, users};
 use crate::gateway::serve::Doors;
 use crate::local::cluster::Cluster;
@@ -68,6 +69,7 @@ impl Gateway {
             },
             limits: Limits { clients: CLIENTS, idle: IDLE, replica_lag: Duration::MAX, drain: DRAIN },
             pools: PoolOptions::default(),
+            buffer: BufferLimits::default(),
             http: HttpListen::Off,
         };
         let (drain, (told, ready)) = (CancellationToken::new(), oneshot::channel());

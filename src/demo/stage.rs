@@ -12,6 +12,7 @@ use super::shop::{Sizes, Table};
 use super::summary::Summary;
 use super::writers::Writers;
 use super::{DemoError, Options};
+use crate::failpoint::Failpoints;
 use crate::local::cluster::Cluster;
 use crate::metrics::EngineMetrics;
 use crate::mysql::Credentials;
@@ -35,6 +36,7 @@ pub(super) async fn play(
         id: options.id.clone(),
         address: String::new(),
         metrics: EngineMetrics::default(),
+        failpoints: Failpoints::default(),
         shutdown: shutdown.clone(),
     };
     let engine = tokio::spawn(supervisor.run());

@@ -69,6 +69,9 @@ pub enum EngineError {
     /// The target refused us as the owner.
     #[error("another engine has taken over this stream: its owner token on the target is no longer ours")]
     NotOwner,
+    /// The fences round the moved tables.
+    #[error("{0}")]
+    Fence(String),
     /// The sidecar holds something we did not write.
     #[error("the sidecar schema `_shardlift` on the target is not as it must be: {0}")]
     Sidecar(&'static str),
@@ -254,7 +257,7 @@ impl EngineError {
             Self::Reload => Class::Again,
             Self::Cancelled => Class::Cancelled,
             // Waiting may see them gone, but not silently for ever.
-            Self::PreparedXa { .. } => Class::Retry,
+            Self::PreparedXa { .. } | Self::Fence(_) => Class::Retry,
             Self::Binlog(_)
             | Self::Sidecar(_)
             | Self::LostGtids { .. }

@@ -4,6 +4,7 @@
 //! in which direction, is decided by `workflow::carry`.
 
 pub mod apply;
+pub mod begin_level;
 pub mod checkpoint;
 pub mod connect;
 pub mod copy;

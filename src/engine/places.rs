@@ -5,7 +5,7 @@ use crate::model::workflow::{TabletType, WorkflowSpec};
 use crate::model::{KeyspaceName, ShardName, TabletAlias};
 use crate::mysql::Credentials;
 use crate::topology::records::{Shard, Tablet};
-use crate::topology::{Topology, TopologyError, Versioned, paths};
+use crate::topology::{Revision, Topology, TopologyError, Versioned, paths};
 
 use super::connect::Side;
 use super::error::EngineError;
@@ -17,6 +17,8 @@ pub struct ShardPlace {
     pub name: ShardName,
     /// Its record.
     pub shard: Shard,
+    /// The revision that wrote the record.
+    pub revision: Revision,
     /// Its tablets.
     pub tablets: Vec<(TabletAlias, Tablet)>,
 }
@@ -45,7 +47,7 @@ pub async fn only_shard(topology: &Topology, keyspace: &KeyspaceName) -> Result<
     let shards = topology.list::<Shard>(&paths::shards(keyspace)).await?;
     let mut serving: Vec<_> =
         shards.records.into_iter().filter(|(_, shard)| !shard.record.serving.is_empty()).collect();
-    let (path, Versioned { record: shard, .. }) = match (serving.pop(), serving.is_empty()) {
+    let (path, Versioned { record: shard, revision }) = match (serving.pop(), serving.is_empty()) {
         (Some(only), true) => only,
         (None, _) => {
             let why =
@@ -68,7 +70,7 @@ pub async fn only_shard(topology: &Topology, keyspace: &KeyspaceName) -> Result<
             tablets.push((alias, tablet.record));
         }
     }
-    Ok(ShardPlace { name, shard, tablets })
+    Ok(ShardPlace { name, shard, revision, tablets })
 }
 
 impl ShardPlace {

@@ -2,7 +2,7 @@
 //!
 //! A [`session`] reads a command; [`sql`] says what it is; [`route`] decides, from a [`view::View`] of the topology, which
 //! tablet it goes to; a connection of that tablet comes from [`backend::Pools`]; the reply is relayed to the [`client`] as it
-//! comes. [`show`] is what the gateway answers by itself.
+//! comes. [`show`] is what the gateway answers by itself; [`buffer`] holds what must wait while traffic is switched.
 //!
 //! Invariants:
 //! - A statement goes to one tablet that has everything it names, or is refused with the reason.
@@ -11,6 +11,7 @@
 //! - While the topology is away the last View serves on.
 
 pub mod backend;
+pub mod buffer;
 pub mod client;
 pub mod route;
 pub mod serve;
@@ -29,6 +30,7 @@ use crate::metrics::GatewayMetrics;
 
 use self::backend::Pools;
 use self::backend::health::Healths;
+use self::buffer::Buffer;
 use self::client::Offer;
 use self::sessions::Sessions;
 use self::view::View;
@@ -55,6 +57,8 @@ pub struct Gateway {
     pub healths: watch::Receiver<Healths>,
     /// Connections to them.
     pub pools: Pools,
+    /// Statements held while their tables' traffic is switched.
+    pub buffer: Buffer,
     /// Who is there.
     pub sessions: Sessions,
     /// What clients are offered when they come.

@@ -57,7 +57,8 @@ pub async fn serve(gateway: Arc<Gateway>, doors: Doors, drain: CancellationToken
         };
         match stream {
             Ok(stream) => {
-                tasks.spawn(welcome(gateway.clone(), stream, drain.clone(), end.clone()));
+                // Tokens of their own: what each session waits for at every step must not be a lock of all.
+                tasks.spawn(welcome(gateway.clone(), stream, drain.child_token(), end.child_token()));
             }
             Err(error) => {
                 tracing::warn!(%error, "no client could be accepted");
@@ -81,9 +82,8 @@ async fn welcome(gateway: Arc<Gateway>, stream: ClientStream, drain: Cancellatio
         Client::turn_away(stream, &SqlError::new(1040, b"08004", "Too many connections")).await;
         return;
     };
-    let cut = end.clone();
     let served = attend(gateway, stream, seat, drain);
-    if let Some(Err(error)) = cut.run_until_cancelled(served).await {
+    if let Some(Err(error)) = end.run_until_cancelled(served).await {
         tracing::debug!(%error, "a client's connection ended");
     }
 }

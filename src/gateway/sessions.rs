@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::Running;
@@ -24,6 +25,7 @@ struct Table {
 struct Entry {
     user: Option<String>,
     running: Arc<tokio::sync::Mutex<Option<Running>>>,
+    waits: Arc<Notify>,
     killed: CancellationToken,
 }
 
@@ -44,6 +46,7 @@ pub struct Seat {
     id: u32,
     sessions: Sessions,
     running: Arc<tokio::sync::Mutex<Option<Running>>>,
+    waits: Arc<Notify>,
     killed: CancellationToken,
 }
 
@@ -65,9 +68,10 @@ impl Sessions {
                 break table.last;
             }
         };
-        let (killed, running) = (CancellationToken::new(), Arc::default());
-        table.by_id.insert(id, Entry { user: None, running: Arc::clone(&running), killed: killed.clone() });
-        Some(Seat { id, sessions: self.clone(), running, killed })
+        let (killed, running, waits) = (CancellationToken::new(), Arc::default(), Arc::<Notify>::default());
+        let entry = Entry { user: None, running: Arc::clone(&running), waits: waits.clone(), killed: killed.clone() };
+        table.by_id.insert(id, entry);
+        Some(Seat { id, sessions: self.clone(), running, waits, killed })
     }
 
     /// How many there are.
@@ -85,6 +89,7 @@ impl Sessions {
         if !query_only {
             entry.killed.cancel();
         }
+        entry.waits.notify_waiters();
         Target::Found(entry.running.clone())
     }
 
@@ -104,6 +109,11 @@ impl Seat {
         &self.running
     }
 
+    /// Resolves when KILL meets the session while this is awaited, because its statement waits in the gateway.
+    pub async fn interrupted(&self) {
+        self.waits.notified().await;
+    }
+
     /// Cancelled when the session is to end.
     pub fn killed(&self) -> &CancellationToken {
         &self.killed
@@ -118,7 +128,10 @@ impl Seat {
 
     /// Notes what the session runs at the moment, and where. Waits for a KILL that is on its way.
     pub async fn runs(&self, running: Option<Running>) {
-        *self.running.lock().await = running;
+        match self.running.try_lock() {
+            Ok(mut place) => *place = running,
+            Err(_) => *self.running.lock().await = running,
+        }
     }
 }
 

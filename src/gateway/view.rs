@@ -40,6 +40,8 @@ pub struct View {
     pub since: Option<SystemTime>,
     /// By name.
     pub keyspaces: BTreeMap<String, Keyspace>,
+    /// The tablets that are no primaries; looked up for every statement.
+    pub replicas: BTreeSet<TabletAlias>,
     /// Where tables are sought. The same from View to View for as long as no rule changes.
     pub rules: Arc<RoutingRules>,
     /// What is being switched now.

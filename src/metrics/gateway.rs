@@ -14,7 +14,7 @@ use prometheus::Registry;
 use super::family::{Family, build_info, register};
 use super::latency::Latency;
 use super::live::{Live, Registered};
-use super::{Contact, labels};
+use super::{BufferMetrics, Contact, labels};
 
 labels!(/// What a statement is.
     Verb {
@@ -116,6 +116,7 @@ struct Inner {
     accepted: AtomicU64,
     view: Contact,
     revision: AtomicI64,
+    buffer: BufferMetrics,
 }
 
 struct Pool(Box<dyn Fn() -> PoolCounts + Send + Sync>);
@@ -206,6 +207,11 @@ impl GatewayMetrics {
         ConnectedClient(self.0.clone())
     }
 
+    /// Writes held while traffic is switched.
+    pub fn buffer(&self) -> &BufferMetrics {
+        &self.0.buffer
+    }
+
     /// Whether the View is current.
     pub fn view(&self) -> &Contact {
         &self.0.view
@@ -254,6 +260,7 @@ impl Inner {
         ];
         families.extend(self.look_at_routes());
         families.extend(self.look_at_pools());
+        families.extend(self.buffer.look());
         families
     }
 
@@ -302,24 +309,24 @@ impl Inner {
     }
 }
 
-fn counter(name: &str, help: &str) -> Family {
+pub(super) fn counter(name: &str, help: &str) -> Family {
     Family::counter(&format!("shardlift_gateway_{name}"), help)
 }
 
-fn gauge(name: &str, help: &str) -> Family {
+pub(super) fn gauge(name: &str, help: &str) -> Family {
     Family::gauge(&format!("shardlift_gateway_{name}"), help)
 }
 
 /// A counter for each value of an enum.
 #[derive(Debug)]
-struct Counts<const N: usize>([AtomicU64; N]);
+pub(super) struct Counts<const N: usize>([AtomicU64; N]);
 
 impl<const N: usize> Counts<N> {
-    fn add(&self, place: usize) {
+    pub(super) fn add(&self, place: usize) {
         self.0[place].fetch_add(1, Relaxed);
     }
 
-    fn read(&self) -> impl Iterator<Item = f64> {
+    pub(super) fn read(&self) -> impl Iterator<Item = f64> {
         self.0.iter().map(|count| count.load(Relaxed) as f64)
     }
 }

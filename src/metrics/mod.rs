@@ -46,7 +46,16 @@
 //! | `shardlift_gateway_pool_reset_total` | counter, keyspace, tablet | reset for another session |
 //! | `shardlift_gateway_view_age_seconds` | gauge | time since the routing View was last known to be current |
 //! | `shardlift_gateway_view_revision` | gauge | topology revision of the View |
+//! | `shardlift_gateway_held_statements` | gauge | statements held while traffic is switched |
+//! | `shardlift_gateway_held_statements_total` | counter | statements held so far |
+//! | `shardlift_gateway_held_seconds` | histogram | how long each was held |
+//! | `shardlift_gateway_released_statements_total` | counter, reason | held no longer: moved, stayed, expired, left |
+//! | `shardlift_gateway_unheld_statements_total` | counter, bound | found no room: statements, bytes |
+//! | `shardlift_gateway_pause_seconds` | histogram | a pause from the first statement held to the first released by its end |
+//! | `shardlift_gateway_fence_refusals_total` | counter | writes that a closed fence refused |
+//! | `shardlift_gateway_aborted_transactions_total` | counter, reason | transactions told to begin again (1213): fence, moved |
 
+mod buffer;
 mod contact;
 mod engine;
 mod family;
@@ -54,6 +63,7 @@ mod gateway;
 mod latency;
 mod live;
 
+pub use buffer::{Aborted, Bound, BufferMetrics, Released};
 pub use contact::Contact;
 pub use engine::{EngineMetrics, RunningStream, WorkflowCounts, WorkflowGauges};
 pub use gateway::{ConnectedClient, GatewayMetrics, Outcome, PoolCounts, Refusal, RouteMetrics, TurnedAway, Verb};
@@ -119,6 +129,9 @@ mod tests {
         route.done(Verb::Select, Outcome::Ok, Duration::from_micros(80));
         route.relayed(30, 400);
         metrics.refused(Refusal::ReadOnly);
+        metrics.buffer().holds();
+        metrics.buffer().released(Released::Moved, Duration::from_millis(3));
+        metrics.buffer().pause(Duration::from_millis(3));
         let pool = metrics.pool("customer", "zone1-0000000200", || PoolCounts { idle: 2, ..PoolCounts::default() });
         (metrics, pool)
     }

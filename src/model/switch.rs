@@ -15,6 +15,16 @@ words!(/// Which way.
         Backward = "Backward",
 });
 
+impl Direction {
+    /// The other one.
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Forward => Self::Backward,
+            Self::Backward => Self::Forward,
+        }
+    }
+}
+
 words!(/// The steps of a switch, in their order (design §5.2). Up to [`Step::Commit`] all is undone on failure.
     Step, "step" {
         /// Whether it may begin; waits until the stream is level.

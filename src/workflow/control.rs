@@ -1,6 +1,6 @@
 //! What can be asked of a workflow that exists: rest, go on, be undone, cost less. Each writes the wish; an engine obeys.
 
-use crate::model::workflow::{Desired, OnDdl, StreamState, Throttle};
+use crate::model::workflow::{Completion, Desired, OldTables, OnDdl, StreamState, TabletType, Throttle};
 use crate::model::{Gtid, KeyspaceName, WorkflowName};
 use crate::topology::records::Workflow;
 use crate::topology::{Topology, TopologyError, paths};
@@ -21,6 +21,13 @@ pub enum Wish {
     },
     /// Be undone.
     Cancel,
+    /// Let its tables be the target's for good.
+    Complete {
+        /// What becomes of the old tables.
+        old_tables: OldTables,
+        /// Whether the routing rules stay.
+        keep_routing_rules: bool,
+    },
     /// Keep to these limits: `Some(None)` lifts one, `None` leaves it.
     Throttle(Limits),
 }
@@ -49,6 +56,43 @@ impl Limits {
     }
 }
 
+/// Refuses a wish that makes no sense, or would be unsafe, as the workflow is.
+pub fn judge(workflow: &Workflow, wish: &Wish) -> Result<(), TopologyError> {
+    let spec = &workflow.spec;
+    let (source, target) = (&spec.source_keyspace, &spec.target_keyspace);
+    let label = format!("{target}/{}", spec.name);
+    let refuse = |why: String| Err(TopologyError::Refused(why));
+    match workflow.desired {
+        Desired::Cancelled => return refuse(format!("workflow {label} is being cancelled already")),
+        Desired::Completed => return refuse(format!("workflow {label} is being completed already")),
+        Desired::Running | Desired::Paused => {}
+    }
+    if matches!(wish, Wish::Throttle(_)) {
+        return Ok(());
+    }
+    if workflow.open_switch().is_some() {
+        return refuse(format!("workflow {label} is being switched: wait until that has ended"));
+    }
+    let writes = workflow.switched.contains(&TabletType::Primary);
+    match wish {
+        Wish::Cancel if writes => refuse(format!(
+            "the writes of workflow {label} go to {target}: `movetables reverse-traffic` first, or `movetables complete` it"
+        )),
+        Wish::Complete { .. } => {
+            let left: Vec<_> =
+                TabletType::ALL.iter().filter(|one| !workflow.switched.contains(one)).map(|one| one.as_str()).collect();
+            match left.is_empty() {
+                true => Ok(()),
+                false => refuse(format!(
+                    "{} traffic of workflow {label} still goes to {source}: `movetables switch-traffic` first",
+                    left.join(", ")
+                )),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes the wish; the record as it is then.
 pub async fn wish(
     topology: &Topology,
@@ -58,13 +102,15 @@ pub async fn wish(
 ) -> Result<Workflow, WorkflowError> {
     let path = paths::workflow(keyspace, name);
     let change = |workflow: &mut Workflow| {
-        if workflow.desired == Desired::Cancelled {
-            let text = format!("workflow {keyspace}/{name} is being cancelled already");
-            return Err(TopologyError::Refused(text));
-        }
+        judge(workflow, &wish)?;
         match &wish {
             Wish::Pause => workflow.desired = Desired::Paused,
             Wish::Cancel => workflow.desired = Desired::Cancelled,
+            Wish::Complete { old_tables, keep_routing_rules } => {
+                workflow.desired = Desired::Completed;
+                workflow.completion =
+                    Some(Completion { old_tables: *old_tables, keep_routing_rules: *keep_routing_rules });
+            }
             Wish::Throttle(limits) => workflow.throttle = limits.over(workflow.throttle),
             Wish::Resume { skip_ddl, on_ddl } => {
                 workflow.desired = Desired::Running;

@@ -6,6 +6,7 @@ pub mod create;
 pub mod fence;
 pub mod preflight;
 pub mod request;
+pub mod switch;
 
 use crate::engine::EngineError;
 use crate::model::{KeyspaceName, WorkflowName};

@@ -10,6 +10,7 @@ mod ddl;
 mod decoders;
 mod demo;
 mod etcd;
+mod fence;
 mod foreign;
 mod gateway;
 mod harness;

@@ -43,6 +43,7 @@ const STMT_CLOSE: u8 = 0x19;
 pub struct Backend {
     wire: Wire,
     sql_mode: String,
+    serializable: bool,
     login: Login,
     options: ConnectOptions,
     settings: Settings,
@@ -60,6 +61,7 @@ impl Backend {
         let mut backend = Backend {
             wire,
             sql_mode: String::new(),
+            serializable: false,
             login,
             options,
             settings: Settings::default(),
@@ -68,8 +70,9 @@ impl Backend {
             soiled: false,
             unreported: false,
         };
-        let mode = backend.row(b"SELECT @@sql_mode").await?.into_iter().next().flatten().unwrap_or_default();
-        backend.sql_mode = String::from_utf8_lossy(&mode).into_owned();
+        let mut row = backend.row(b"SELECT @@sql_mode, @@transaction_isolation").await?.into_iter().flatten();
+        backend.sql_mode = String::from_utf8_lossy(&row.next().unwrap_or_default()).into_owned();
+        backend.serializable = row.next().is_some_and(|level| level == b"SERIALIZABLE");
         Ok(backend)
     }
 
@@ -86,6 +89,11 @@ impl Backend {
     /// The sql_mode of sessions that set none.
     pub fn sql_mode(&self) -> &str {
         &self.sql_mode
+    }
+
+    /// Whether SERIALIZABLE is the level of sessions that set none.
+    pub fn serializable(&self) -> bool {
+        self.serializable
     }
 
     /// Whether another command may be sent.

@@ -16,6 +16,8 @@ pub struct Keep {
     table_locks: bool,
     /// An XA transaction that is not over.
     xa: bool,
+    /// GET_LOCK and its like: until the session is reset.
+    named_locks: bool,
     /// Temporary tables, named locks, handlers, PREPARE in SQL, what a procedure may have left, or something that only the
     /// server knows of: until the session is reset.
     for_good: bool,
@@ -27,12 +29,28 @@ impl Keep {
         self.table_locks || self.xa || self.for_good || !self.variables.is_empty() || !self.statements.is_empty()
     }
 
+    /// Whether tables are locked, or an XA transaction is under way.
+    pub fn locks_tables(&self) -> bool {
+        self.table_locks || self.xa
+    }
+
+    /// Whether an XA transaction is under way.
+    pub fn in_xa(&self) -> bool {
+        self.xa
+    }
+
+    /// Whether there may be named locks.
+    pub fn locks_names(&self) -> bool {
+        self.named_locks
+    }
+
     /// What a statement leaves behind.
     pub fn learn(&mut self, statement: &Statement, sql: &[u8], relayed: &Relayed) {
         let uses = &statement.uses;
         // One that fails may have assigned variables and taken locks before.
         self.variables.extend(uses.variables_assigned.iter().cloned());
         self.for_good |= uses.advisory_locks || statement.kind == Kind::Call;
+        self.named_locks |= uses.advisory_locks;
         if matches!(relayed.outcome, Outcome::Failed { .. }) {
             return;
         }

@@ -6,10 +6,9 @@ use crate::gateway::backend::{Checkout, CheckoutError, PoolKey, Settings};
 use crate::gateway::client::SqlError;
 use crate::gateway::route::Route;
 use crate::gateway::sql::Statement;
-use crate::gateway::view::{Shard, Tablet};
+use crate::gateway::view::Tablet;
 use crate::metrics::Refusal as Reason;
 use crate::model::TabletAlias;
-use crate::model::workflow::TabletType;
 use crate::mysql::MysqlError;
 
 use super::Session;
@@ -168,11 +167,7 @@ impl Session {
 
     /// Whether a tablet serves reads only.
     pub(super) fn is_replica(&self, alias: &TabletAlias) -> bool {
-        let is = |(shard, tablet): (&Shard, &Arc<Tablet>)| {
-            tablet.alias == *alias && shard.type_of(tablet) != TabletType::Primary
-        };
-        // Most sessions are on primaries, and most Views have few tablets.
-        self.view().tablets().any(is)
+        self.gateway.views.borrow().replicas.contains(alias)
     }
 
     /// Gives everything back; what something of the session is left on is closed.

@@ -223,7 +223,7 @@ impl Session {
         if let Err(error) = checkout.backend.request(FIELD_LIST, &body).await {
             return self.gone(&error, checkout, false).await;
         }
-        match self.exchange(&mut checkout, ReplyKind::Rows, false).await {
+        match self.exchange(&mut checkout, ReplyKind::Rows, false, &[]).await {
             Ok(_) => {
                 self.settle(checkout);
                 Ok(Flow::On)

@@ -6,10 +6,11 @@
 //! | [`send`] | one statement to one tablet, and its reply back |
 //! | [`digest`] | what the reply says of the session |
 //! | [`lend`] | connections: taken, kept, given back |
+//! | [`hold`] | what is held, sent again or given up while traffic is switched |
 //! | [`local`] | what is answered here |
 //! | [`prepared`] | COM_STMT_… |
 //! | [`variables`] | user variables that follow a session to another tablet |
-//! | [`txn`], [`keep`], [`nature`], [`parameters`] | pure parts |
+//! | [`txn`], [`keep`], [`nature`], [`parameters`], [`verb`] | pure parts |
 //!
 //! Invariants:
 //! - Every command that has a reply gets exactly one, whatever happens behind it.
@@ -17,6 +18,7 @@
 //! - A transaction is on one tablet; what needs another one is refused while it is open.
 
 mod digest;
+mod hold;
 mod keep;
 mod lend;
 mod local;
@@ -27,6 +29,7 @@ mod send;
 mod statement;
 mod txn;
 mod variables;
+mod verb;
 
 use std::sync::Arc;
 
@@ -47,7 +50,7 @@ use super::view::{Tablet, View};
 
 use self::keep::Keep;
 use self::prepared::Statements;
-use self::txn::Txn;
+use self::txn::{Origin, Txn};
 
 /// Whether the conversation goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +88,10 @@ pub struct Session {
     mode: SqlMode,
     /// The mode of a session that has set none.
     base_mode: SqlMode,
+    /// Whether SERIALIZABLE is the level of a session that has set none.
+    base_serializable: bool,
     txn: Txn,
+    origin: Origin,
     /// SET TRANSACTION for the next transaction, which no server has seen yet.
     characteristics: Option<Vec<u8>>,
     /// The rules as they were at the last PREPARE or HANDLER OPEN.
@@ -116,7 +122,9 @@ impl Session {
             settings: Settings::default(),
             mode: SqlMode::default(),
             base_mode: SqlMode::default(),
+            base_serializable: false,
             txn: Txn::None,
+            origin: Origin::default(),
             characteristics: None,
             rules_at_prepare: None,
             doomed: false,
@@ -233,6 +241,7 @@ impl Session {
         if let Ok((checkout, _)) = self.place(&analyze(asked, self.mode), asked).await {
             self.base_mode = SqlMode::parse(checkout.backend.sql_mode());
             self.mode = self.base_mode;
+            self.base_serializable = checkout.backend.serializable();
             self.settle(checkout);
         }
     }
@@ -277,7 +286,7 @@ impl Session {
         self.let_go();
         self.settings = Settings::default();
         self.mode = self.base_mode;
-        self.txn = Txn::None;
+        (self.txn, self.origin) = (Txn::None, Origin::default());
         (self.characteristics, self.rules_at_prepare) = (None, None);
         self.statements = Statements::default();
         self.last = Last::default();

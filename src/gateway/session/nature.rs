@@ -56,6 +56,20 @@ pub(super) fn begins_nothing(statement: &Statement, sql: &[u8]) -> bool {
     }
 }
 
+/// Whether a statement within a transaction, outside SERIALIZABLE, does no more than read a snapshot, so that the transaction
+/// could as well be begun anew before it.
+pub(super) fn reads_snapshot(statement: &Statement, sql: &[u8]) -> bool {
+    let uses = &statement.uses;
+    let harmless = statement.certain && !uses.locking_read && !uses.into_outfile && !uses.advisory_locks;
+    harmless
+        && match &statement.kind {
+            // A stored function may write.
+            Kind::Query | Kind::Do | Kind::Set(_) => calls_only_built_ins(sql),
+            Kind::Show(_) | Kind::Describe | Kind::Explain { analyze: false } | Kind::Diagnostics | Kind::Help => true,
+            _ => false,
+        }
+}
+
 /// Whether every word before a parenthesis is a function or keyword of MySQL's own.
 fn calls_only_built_ins(sql: &[u8]) -> bool {
     sql.iter().enumerate().filter(|(_, byte)| **byte == b'(').all(|(at, _)| {
@@ -126,6 +140,17 @@ mod tests {
             "DO a.f()",
         ] {
             assert!(!is(sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn reading_a_snapshot_leaves_nothing_to_undo() {
+        let reads = |sql: &str| reads_snapshot(&analyze(sql.as_bytes(), SqlMode::default()), sql.as_bytes());
+        assert!(reads("SELECT COUNT(*) FROM t WHERE a IN (1, 2)") && reads("SHOW TABLES"));
+        for sql in
+            ["SELECT f(1)", "SELECT * FROM t FOR SHARE", "SELECT GET_LOCK('a', 1)", "SAVEPOINT a", "DELETE FROM t"]
+        {
+            assert!(!reads(sql), "{sql}");
         }
     }
 

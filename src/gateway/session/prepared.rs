@@ -138,7 +138,7 @@ impl Session {
         if let Err(error) = checkout.backend.request(PREPARE, &text).await {
             return self.gone(&error, checkout, false).await;
         }
-        match self.exchange(&mut checkout, ReplyKind::Prepare { client_id }, false).await {
+        match self.exchange(&mut checkout, ReplyKind::Prepare { client_id }, false, &[]).await {
             Ok((relayed, _)) => {
                 self.last.refusal = None;
                 self.last.any = true;
@@ -210,6 +210,11 @@ impl Session {
         head.push(flags);
         checkout.backend.request_parts(EXECUTE, &head, whole.as_deref().unwrap_or(rest)).await?;
         Ok(())
+    }
+
+    /// Whether long data was sent for a statement: it is used up by its execution.
+    pub(super) fn has_long_data(&self, id: u32) -> bool {
+        self.statements.by_id.get(&id).is_some_and(|prepared| prepared.own.is_some())
     }
 
     /// An execution is over; `cursor`: it has left one open.
@@ -296,7 +301,7 @@ impl Session {
         if let Err(error) = checkout.backend.request(FETCH, &body).await {
             return self.gone(&error, checkout, false).await;
         }
-        match self.exchange(&mut checkout, ReplyKind::Rows, false).await {
+        match self.exchange(&mut checkout, ReplyKind::Rows, false, &[]).await {
             Ok((relayed, _)) => {
                 self.settle(checkout);
                 Ok(if matches!(relayed.outcome, Outcome::Failed { .. }) { Flow::Failed } else { Flow::On })

@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - What a client gets after its statement failed behind us says whether it may have taken effect.
-//! - No statement is sent twice.
+//! - No statement is sent twice, unless what a fence has refused ([`super::hold`]).
 //! - Where a connection is lost with something of the session on it, the client's ends too: it must not go on as if nothing
 //!   had happened.
 //! - While a server works the client is watched: when it goes away, its statement is ended too.
@@ -13,18 +13,22 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use crate::gateway::backend::Checkout;
+use crate::gateway::buffer::plan::Refused;
 use crate::gateway::client::{ClientError, SqlError};
 use crate::gateway::route::{Refusal, Route, Router};
 use crate::gateway::sql::{Handler, Kind, Statement, splice};
 use crate::gateway::view::View;
-use crate::metrics::{Outcome as Ended, Refusal as Reason, RouteMetrics, Verb};
+use crate::metrics::{Outcome as Ended, Refusal as Reason, RouteMetrics};
+use crate::model::fence::FENCE_ERRNO;
 use crate::mysql::MysqlError;
 use crate::mysql::wire::channel::ChannelError;
 use crate::mysql::wire::relay::{ClientSide, Outcome, Reached, RelayError, RelayOptions, Relayed, ReplyKind, Tracking};
 
+use super::hold::{Stopped, Waits};
 use super::nature::{asks_back, asks_insert_id_only, begins_nothing};
 use super::prepared::CURSOR;
-use super::txn::Txn;
+use super::txn::{Origin, Txn};
+use super::verb::verb;
 use super::{Flow, Session};
 
 const QUERY: u8 = 0x03;
@@ -48,6 +52,13 @@ pub(super) enum Ask<'a> {
 }
 
 impl Ask<'_> {
+    /// Bytes beside the statement's text.
+    fn len(&self) -> usize {
+        match self {
+            Ask::Text(rest) | Ask::Execute { rest, .. } => rest.len(),
+        }
+    }
+
     pub(super) fn wants_cursor(&self) -> bool {
         matches!(self, Ask::Execute { flags, .. } if flags & CURSOR != 0)
     }
@@ -97,14 +108,34 @@ impl Session {
         ask: Ask<'_>,
         more: bool,
     ) -> Result<Flow, ClientError> {
-        let began = Instant::now();
-        if let Some(error) = self.outdated(statement) {
-            return self.fail(error).await;
+        let (began, mut waits) = (Instant::now(), Waits::default());
+        loop {
+            if let Some(flow) = self.attempt(statement, sql, ask, more, (began, &mut waits)).await? {
+                return Ok(flow);
+            }
         }
-        let (mut checkout, mut route) = match self.place(statement, sql).await {
+    }
+
+    /// Sends a statement; `None` if a fence has refused it, and it is to be planned again.
+    async fn attempt(
+        &mut self,
+        statement: &Statement,
+        sql: &[u8],
+        ask: Ask<'_>,
+        more: bool,
+        (began, waits): (Instant, &mut Waits),
+    ) -> Result<Option<Flow>, ClientError> {
+        if let Some(error) = self.outdated(statement) {
+            return self.fail(error).await.map(Some);
+        }
+        let bytes = sql.len() + ask.len();
+        let (mut checkout, mut route, view) = match self.place_unheld(statement, sql, bytes, waits).await {
             Ok(found) => found,
-            Err(error) => return self.fail(error).await,
+            Err(Stopped::Told(error)) => return self.fail(error).await.map(Some),
+            Err(Stopped::Client(error)) => return Err(error),
         };
+        let opens = self.txn.tablet().is_none();
+        let refused = self.if_refused(&view, &route, statement, sql, ask);
         let numbers = self.numbers(&route);
         let verb = verb(&statement.kind);
         let text = if route.edits.is_empty() { None } else { Some(splice(sql, &mut route.edits)) };
@@ -122,39 +153,49 @@ impl Session {
                 } else {
                     SqlError::new(1105, b"HY000", text)
                 };
-                return self.fail(error).await;
+                return self.fail(error).await.map(Some);
             }
         };
         match sent {
             Ok(()) => {}
             Err(NotSent::Told(error)) => {
                 self.settle(checkout);
-                return self.fail(error).await;
+                return self.fail(error).await.map(Some);
             }
             Err(NotSent::Lost(error)) => {
                 numbers.done(verb, Ended::Lost, began.elapsed());
-                return self.gone(&error, checkout, false).await;
+                return self.gone(&error, checkout, false).await.map(Some);
             }
         }
         let kind = ReplyKind::Query { cursor: ask.wants_cursor() };
-        let (relayed, carried) = match self.exchange(&mut checkout, kind, more).await {
+        let withhold: &[u16] = if refused == Refused::Told { &[] } else { &[FENCE_ERRNO] };
+        let (relayed, carried) = match self.exchange(&mut checkout, kind, more, withhold).await {
             Ok(relayed) => relayed,
             Err(error) => {
                 let ended = if matches!(error, RelayError::Client(_)) { Ended::Abandoned } else { Ended::Lost };
                 numbers.done(verb, ended, began.elapsed());
-                return self.broken(error, checkout).await;
+                return self.broken(error, checkout).await.map(Some);
             }
         };
+        if let Outcome::Failed { code: FENCE_ERRNO, message, withheld, .. } = &relayed.outcome {
+            self.gateway.metrics.buffer().fenced();
+            if *withheld {
+                let refusal = message.clone();
+                return self.fenced(refused, refusal, ask, checkout, &route, (bytes, waits)).await;
+            }
+        }
+        waits.through(&route.tablet.record.keyspace);
         numbers.relayed(sql.len() as u64, relayed.bytes);
         let failed = matches!(relayed.outcome, Outcome::Failed { .. });
         numbers.done(verb, if failed { Ended::Error } else { Ended::Ok }, began.elapsed());
         self.digest(statement, sql, ask, &relayed, carried, checkout).await;
+        self.note(opens, &view, statement, sql);
         let quits = matches!(statement.kind, Kind::Commit { release: true, .. } | Kind::Rollback { release: true, .. });
-        Ok(match failed {
+        Ok(Some(match failed {
             true => Flow::Failed,
             false if quits => Flow::Quit,
             false => Flow::On,
-        })
+        }))
     }
 
     /// What was prepared or opened in SQL before tables moved must not be used after.
@@ -200,13 +241,20 @@ impl Session {
         if begins_nothing(statement, sql) {
             return Ok(());
         }
+        if self.txn.tablet().is_none() {
+            self.origin = Origin::default();
+        }
         if let Some(text) = self.characteristics.take() {
             checkout.backend.execute(&text).await?;
+            self.origin.characteristics = Some(text);
         }
-        if let Txn::Begun { text, .. } = self.txn.clone() {
-            self.txn = Txn::None;
-            checkout.backend.execute(&text).await?;
-            self.txn = Txn::Open(alias);
+        match std::mem::take(&mut self.txn) {
+            Txn::Begun { text, read_only } => {
+                checkout.backend.execute(&text).await?;
+                self.txn = Txn::Open(alias);
+                self.origin.begun = Some((text, read_only));
+            }
+            other => self.txn = other,
         }
         Ok(())
     }
@@ -225,6 +273,7 @@ impl Session {
         checkout: &mut Checkout,
         kind: ReplyKind,
         more: bool,
+        withhold: &[u16],
     ) -> Result<(Relayed, bool), RelayError> {
         self.seat.runs(Some(checkout.running())).await;
         let heard = tokio::select! {
@@ -239,19 +288,20 @@ impl Session {
             }
             return Err(RelayError::Client(ChannelError::Eof));
         }
-        let keyspace = self.target.keyspace.as_ref().map(ToString::to_string);
-        let tracking = Tracking { variables: &is_told, schema: &|_| keyspace.clone(), state_change: false };
+        let keyspace = self.target.keyspace.as_ref();
+        let schema = |_: &str| keyspace.map(ToString::to_string);
+        let tracking = Tracking { variables: &is_told, schema: &schema, state_change: false };
         let in_transaction = matches!(self.txn, Txn::Begun { .. }).then_some(true);
         let client_capabilities = self.client.identity().capabilities;
         let options = RelayOptions {
             kind,
             client_capabilities,
             more_follow: more,
-            withhold: &[],
+            withhold,
             tracking: &tracking,
             in_transaction,
         };
-        let killed = self.seat.killed().clone();
+        let killed = self.seat.killed();
         let (reader, writer, stream) = self.client.parts();
         let mut client = ClientSide { reader, writer, stream };
         let relayed = tokio::select! {
@@ -330,26 +380,4 @@ impl From<MysqlError> for NotSent {
 fn is_told(name: &str) -> bool {
     ["time_zone", "autocommit", "character_set_client", "character_set_results", "character_set_connection"]
         .contains(&name)
-}
-
-fn verb(kind: &Kind) -> Verb {
-    use crate::gateway::sql::Dml;
-    match kind {
-        Kind::Query => Verb::Select,
-        Kind::Dml(Dml::Insert) => Verb::Insert,
-        Kind::Dml(Dml::Replace) => Verb::Replace,
-        Kind::Dml(Dml::Update) => Verb::Update,
-        Kind::Dml(Dml::Delete) => Verb::Delete,
-        Kind::Dml(Dml::LoadData { .. } | Dml::LoadXml { .. }) => Verb::Load,
-        Kind::Call | Kind::Do => Verb::Call,
-        Kind::Ddl(_) | Kind::CreateTemporary | Kind::DropTemporary | Kind::TableAdmin => Verb::Ddl,
-        Kind::Show(_) | Kind::Describe | Kind::Explain { .. } | Kind::Diagnostics | Kind::Help => Verb::Show,
-        Kind::Set(_) | Kind::SetTransaction { .. } | Kind::SetRole => Verb::Set,
-        Kind::Commit { .. } | Kind::Rollback { .. } | Kind::Savepoint | Kind::RollbackTo | Kind::ReleaseSavepoint => {
-            Verb::Transaction
-        }
-        Kind::Begin { .. } | Kind::Xa(_) => Verb::Transaction,
-        Kind::Prepare { .. } | Kind::Execute { .. } | Kind::Deallocate { .. } => Verb::Prepare,
-        _ => Verb::Other,
-    }
 }

@@ -3,7 +3,10 @@
 //! Invariant: a transaction is on one tablet. Which one, its first statement's tables decide; so BEGIN is answered at once and
 //! sent with that statement.
 
+use std::sync::Arc;
+
 use crate::model::TabletAlias;
+use crate::sharding::RoutingRules;
 
 /// A session's transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,4 +43,17 @@ impl Txn {
     pub fn after(&mut self, tablet: &TabletAlias, in_transaction: bool) {
         *self = if in_transaction { Self::Open(tablet.clone()) } else { Self::None };
     }
+}
+
+/// How the open transaction came to be, for as long as it may be begun anew elsewhere.
+#[derive(Debug, Default)]
+pub struct Origin {
+    /// SET TRANSACTION before it, as it was sent.
+    pub characteristics: Option<Vec<u8>>,
+    /// The statement that began it, as it was sent, and whether it may not write; `None` where autocommit is off.
+    pub begun: Option<(Vec<u8>, bool)>,
+    /// It has done nothing but read snapshots.
+    pub only_read: bool,
+    /// The rules under which its first statement was planned.
+    pub rules: Option<Arc<RoutingRules>>,
 }

@@ -19,6 +19,10 @@ use super::mode::SqlMode;
 pub fn split(sql: &[u8], mode: SqlMode) -> Vec<Range<usize>> {
     let length = sql.iter().rposition(|&byte| !is_blank(byte) && byte != b';').map_or(0, |last| last + 1);
     let sql = sql.get(..length).unwrap_or_default();
+    if !sql.contains(&b';') {
+        // Nearly every text; its tokens are then read once only, by who looks into the statement.
+        return vec![trimmed(sql, 0..length)];
+    }
     let mut at = Cursor::new(sql, mode);
     let (mut statements, mut start) = (Vec::new(), 0);
     loop {

@@ -1,6 +1,6 @@
 //! From the topology's records to a View. Pure; what it keeps between Views are the rule sets it has read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,6 +8,7 @@ use super::pauses;
 use super::unreadable::tables_of;
 use super::{Keyspace, Shard, Tablet, View};
 use crate::model::routing::{RuleSet, TableMove};
+use crate::model::workflow::TabletType;
 use crate::model::{KeyspaceName, ShardName, TabletAlias};
 use crate::sharding::RoutingRules;
 use crate::sharding::rules::{Rule, check};
@@ -55,7 +56,8 @@ impl Builder {
             }
         }
         self.wrong = wrong;
-        View { revision, since: Some(SystemTime::now()), keyspaces, rules, pauses }
+        let replicas = replicas(&keyspaces);
+        View { revision, since: Some(SystemTime::now()), keyspaces, replicas, rules, pauses }
     }
 
     fn rules(&mut self, entries: &BTreeMap<Path, Entry>, wrong: &mut Wrong) -> Arc<RoutingRules> {
@@ -184,4 +186,12 @@ fn read_tablets(entries: &BTreeMap<Path, Entry>, keyspaces: &mut BTreeMap<String
             Err(why) => drop(note(wrong, path, why)),
         }
     }
+}
+
+fn replicas(keyspaces: &BTreeMap<String, Keyspace>) -> BTreeSet<TabletAlias> {
+    let shards = keyspaces.values().flat_map(|keyspace| &keyspace.shards);
+    let replicas = shards.flat_map(|shard| {
+        shard.tablets.iter().filter(|tablet| shard.type_of(tablet) != TabletType::Primary).map(|it| it.alias.clone())
+    });
+    replicas.collect()
 }

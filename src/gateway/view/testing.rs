@@ -102,4 +102,19 @@ impl Cluster {
         self.put(paths::workflow_rules(&record.target, &"move".parse().unwrap()), &record);
         self
     }
+
+    /// With a pause of the workflow that moves tables from commerce to legacy.
+    pub(in crate::gateway) fn paused(mut self, tables: &[&str], holds: bool) -> Self {
+        let pause = records::Pause {
+            epoch: 1,
+            source: "commerce".parse().unwrap(),
+            target: "legacy".parse().unwrap(),
+            tables: tables.iter().map(|table| table.parse().unwrap()).collect(),
+            closing: "commerce".parse().unwrap(),
+            uid: uuid::Uuid::nil(),
+            holds,
+        };
+        self.put(paths::pause(&pause.target, &"move".parse().unwrap()), &pause);
+        self
+    }
 }

@@ -4,7 +4,7 @@
 //! certain to be sent before [`PacketWriter::flush`]. Deadlines count per transfer, not per packet: a peer that makes
 //! progress is not cut off.
 
-use std::{io, time::Duration};
+use std::{future::Future, io, pin::pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
@@ -249,10 +249,7 @@ impl PacketWriter {
     /// Sends whatever is queued.
     pub async fn flush(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> Result<(), ChannelError> {
         self.send(to).await?;
-        match timeout(self.timeout, to.flush()).await {
-            Err(_) => Err(ChannelError::Timeout(self.timeout)),
-            Ok(done) => Ok(done?),
-        }
+        Ok(within(self.timeout, to.flush()).await??)
     }
 
     async fn send(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> Result<(), ChannelError> {
@@ -271,12 +268,19 @@ async fn write_all(
     deadline: Duration,
 ) -> Result<(), ChannelError> {
     while !bytes.is_empty() {
-        match timeout(deadline, to.write(bytes)).await {
-            Err(_) => return Err(ChannelError::Timeout(deadline)),
-            Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-            Ok(Ok(written)) => bytes = &bytes[written..],
-            Ok(Err(error)) => return Err(error.into()),
+        match within(deadline, to.write(bytes)).await?? {
+            0 => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            written => bytes = &bytes[written..],
         }
     }
     Ok(())
+}
+
+/// Waits for at most `limit`. A timer is made only for what does not end at once, which most writes do.
+async fn within<F: Future>(limit: Duration, transfer: F) -> Result<F::Output, ChannelError> {
+    let mut transfer = pin!(transfer);
+    if let Some(done) = transfer.as_mut().now_or_never() {
+        return Ok(done);
+    }
+    timeout(limit, transfer).await.map_err(|_| ChannelError::Timeout(limit))
 }

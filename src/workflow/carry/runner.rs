@@ -11,24 +11,25 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::engine::EngineError;
-use crate::engine::connect::Side;
 use crate::engine::error::Class;
 use crate::engine::places::{self, Places};
 use crate::engine::progress::{Progress, Snapshot};
-use crate::engine::sidecar::StreamKey;
 use crate::engine::throttle::{Limits, Valve};
+use crate::failpoint::Failpoints;
 use crate::metrics::{EngineMetrics, Registered, WorkflowGauges};
 use crate::model::InstanceId;
-use crate::model::workflow::{Desired, StreamState, TabletType};
+use crate::model::switch::{Phase, SwitchRequest};
+use crate::model::workflow::{Desired, StreamState};
 use crate::mysql::Credentials;
 use crate::topology::records::Workflow;
 use crate::topology::{OwnerGuard, Path, Topology, paths};
 
-use super::cleanup;
 use super::desk::Desk;
-use super::streaming::{self, Streaming};
+use super::settle;
+use super::streaming::Streaming;
 use super::strikes::Strikes;
 
 /// How often the record is looked at.
@@ -37,6 +38,8 @@ const LOOK: Duration = Duration::from_millis(300);
 const REPORT: Duration = Duration::from_secs(1);
 /// And how often at rest, where only the lag grows.
 const REST_REPORT: Duration = Duration::from_secs(2);
+/// A stream with less lag than this is moving.
+const MOVING: Duration = Duration::from_secs(5);
 /// Equal errors in a row, without progress between them, that end in state Error.
 const STRIKES: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -45,13 +48,27 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Carries one workflow.
 #[derive(Debug)]
 pub struct Runner {
-    desk: Desk,
-    credentials: Credentials,
-    progress: Progress,
+    pub(super) desk: Desk,
+    pub(super) credentials: Credentials,
+    pub(super) progress: Progress,
     limits: watch::Sender<Limits>,
     valve: Valve,
+    pub(super) failpoints: Failpoints,
     shutdown: CancellationToken,
+    /// Whether the fences' rows are known to be there.
+    fenced: bool,
+    /// The committed switch whose new side is open.
+    pub(super) opened: Option<Opened>,
     _shown: Option<Registered>,
+}
+
+/// A switch that only lacks its way back.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// Which.
+    pub request: Uuid,
+    /// How long writes were held; unknown where another engine began it.
+    pub pause: Option<Duration>,
 }
 
 /// What ended a stream's run.
@@ -60,6 +77,8 @@ enum Ended {
     Stream(Result<(), EngineError>),
     /// The record wants something else now.
     Wish,
+    /// The record wants traffic switched.
+    Asked(SwitchRequest),
     /// The engine stops.
     Shutdown,
 }
@@ -73,13 +92,15 @@ impl Runner {
         path: &Path,
         engine: InstanceId,
         shutdown: CancellationToken,
+        failpoints: Failpoints,
         metrics: &EngineMetrics,
     ) -> Option<Self> {
         let (limits, receiver) = watch::channel(Limits::default());
         let (progress, valve) = (Progress::default(), Valve::new(receiver));
         let _shown = show(metrics, path, &progress, &valve);
         let desk = Desk::new(topology, guard, path, engine, progress.clone(), valve.clone())?;
-        Some(Self { desk, credentials, progress, limits, valve, shutdown, _shown })
+        let (fenced, opened) = (false, None);
+        Some(Self { desk, credentials, progress, limits, valve, failpoints, shutdown, fenced, opened, _shown })
     }
 
     /// Carries the workflow until it is gone, the engine stops, or it is ours no longer.
@@ -101,12 +122,24 @@ impl Runner {
         while !self.shutdown.is_cancelled() {
             let Some(record) = self.desk.read().await?.map(|found| found.record) else { return Ok(()) };
             self.limits.send_modify(|limits| limits.throttle = record.throttle);
+            if let Some(switch) = record.open_switch().cloned() {
+                if !self.go_on_with(&record, &switch).await? {
+                    continue;
+                }
+            }
             match (record.desired, &record.stopped) {
-                (Desired::Cancelled, _) => return self.cancel(&record).await,
-                (Desired::Paused | Desired::Completed, _) => self.rest(StreamState::Stopped, "paused").await?,
+                (Desired::Cancelled, _) => match self.cancel(&record).await? {
+                    true => return Ok(()),
+                    false => continue,
+                },
+                (Desired::Completed, _) => match self.complete(&record).await? {
+                    true => return Ok(()),
+                    false => continue,
+                },
+                (Desired::Paused, _) => self.rest(StreamState::Stopped, "paused").await?,
                 (Desired::Running, Some(stopped)) => self.rest(stopped.state, &stopped.message.clone()).await?,
                 (Desired::Running, None) => match self.stream(&record).await {
-                    Ended::Wish => strikes = Strikes::default(),
+                    Ended::Wish | Ended::Asked(_) => strikes = Strikes::default(),
                     Ended::Shutdown => return Ok(()),
                     Ended::Stream(Ok(())) => self.desk.stop(StreamState::Stopped, "the copy is complete").await?,
                     Ended::Stream(Err(error)) => self.failed(error, &mut strikes).await?,
@@ -158,9 +191,14 @@ impl Runner {
         Ok(())
     }
 
-    /// Both ends of the stream of the present flow.
-    async fn places(&self, record: &Workflow) -> Result<Places, EngineError> {
-        let places = places::resolve(&self.desk.topology, &self.credentials, &record.spec, record.flow()).await?;
+    /// Both ends of the stream of the present flow; the fences' rows are there then.
+    async fn places(&mut self, record: &Workflow) -> Result<Places, EngineError> {
+        let topology = &self.desk.topology;
+        let places = places::resolve(topology, &self.credentials, &record.spec, record.flow()).await?;
+        if !self.fenced {
+            settle::fence_in(topology, &self.credentials, record).await?;
+            self.fenced = true;
+        }
         Ok(places)
     }
 
@@ -172,9 +210,17 @@ impl Runner {
         };
         let lease = self.desk.guard.lease().clone();
         let mut streaming = Streaming::start(record, places, lease, self.valve.clone(), &self.progress, &self.limits);
-        let ended = self.attend(record, &mut streaming).await;
-        streaming.rest().await;
-        ended
+        loop {
+            let ended = self.attend(record, &mut streaming).await;
+            let Ended::Asked(request) = ended else {
+                streaming.rest().await;
+                return ended;
+            };
+            match self.switch(&request, streaming).await {
+                Some(running) => streaming = running,
+                None => return Ended::Wish,
+            }
+        }
     }
 
     /// Reports, and watches the record, while the stream runs.
@@ -191,6 +237,17 @@ impl Runner {
             match self.desk.read().await {
                 Ok(Some(found)) => {
                     let new = found.record;
+                    if let Some(switch) = new.open_switch() {
+                        match &switch.phase {
+                            Phase::Asked => return Ended::Asked(switch.request.clone()),
+                            Phase::Finishing if self.is_moving() => {
+                                if let Err(error) = self.finish(None).await {
+                                    tracing::warn!(%error, "the end of the switch cannot be written yet");
+                                }
+                            }
+                            _ => {}
+                        }
+                    }
                     if new.throttle != self.limits.borrow().throttle {
                         self.limits.send_modify(|limits| limits.throttle = new.throttle);
                     }
@@ -230,38 +287,42 @@ impl Runner {
         Ok(())
     }
 
-    /// Where a workflow writes, and its stream's identity.
-    async fn target_of(&self, record: &Workflow) -> Result<(Side, StreamKey), EngineError> {
-        let (spec, topology) = (&record.spec, &self.desk.topology);
-        let from = places::only_shard(topology, &spec.source_keyspace).await?;
-        let to = places::only_shard(topology, &spec.target_keyspace).await?;
-        let primary = to.pick(&spec.target_keyspace, &[TabletType::Primary])?;
-        let target = places::side("target", &self.credentials, primary)?;
-        Ok((target, streaming::key(record, &from.name, &to.name)))
+    /// Whether the stream follows its source closely.
+    fn is_moving(&self) -> bool {
+        let snapshot = self.progress.snapshot();
+        snapshot.state == StreamState::Running && snapshot.lag().is_some_and(|lag| lag < MOVING)
     }
 
-    /// Undoes the workflow and forgets it.
-    async fn cancel(&mut self, record: &Workflow) -> Result<(), EngineError> {
-        self.progress.update(|snapshot| {
-            snapshot.state = StreamState::Stopped;
-            snapshot.message = "cancelling".into();
-        });
+    /// Says why something cannot be done yet that must be done, and waits a little.
+    pub(super) async fn trouble(&mut self, what: String) -> Result<(), EngineError> {
+        let message = format!("{what}; trying again");
+        tracing::warn!(workflow = self.desk.label(), message);
+        self.desk.log(&message).await?;
+        self.progress.update(|snapshot| snapshot.message = message);
         self.desk.report().await?;
-        let undone = async {
-            // The source may be gone for good; it was never touched.
-            let (target, key) = self.target_of(record).await?;
-            cleanup::undo(&target, &key, &record.created_tables).await
-        };
-        if let Err(error) = undone.await {
-            self.progress.counts().failed(error.class().as_str());
-            let message = format!("cancelling: {error}; trying again");
-            self.desk.log(&message).await?;
-            self.progress.update(|snapshot| snapshot.message = message);
-            self.desk.report().await?;
-            let _ = timeout(LONGEST_PAUSE, self.shutdown.cancelled()).await;
-            return Ok(());
+        let _ = timeout(FIRST_PAUSE, self.shutdown.cancelled()).await;
+        Ok(())
+    }
+
+    /// Undoes the workflow and forgets it; whether that is done.
+    async fn cancel(&mut self, record: &Workflow) -> Result<bool, EngineError> {
+        self.rest(StreamState::Stopped, "cancelling").await?;
+        match settle::cancel(&self.desk, &self.credentials, record).await {
+            Ok(()) => self.desk.forget(false).await.map(|()| true),
+            Err(error) => self.trouble(format!("cancelling: {error}")).await.map(|()| false),
         }
-        self.desk.forget(false).await
+    }
+
+    /// Lets the workflow end with its tables at the target; whether that is done.
+    async fn complete(&mut self, record: &Workflow) -> Result<bool, EngineError> {
+        self.rest(StreamState::Stopped, "completing").await?;
+        match settle::complete(&self.desk, &self.credentials, record).await {
+            Ok(()) => {
+                let keep = record.completion.is_some_and(|completion| completion.keep_routing_rules);
+                self.desk.forget(keep).await.map(|()| true)
+            }
+            Err(error) => self.trouble(format!("completing: {error}")).await.map(|()| false),
+        }
     }
 }
 

@@ -45,7 +45,7 @@ impl Streaming {
         limits: &Sender<Limits>,
     ) -> Self {
         let cancel = CancellationToken::new();
-        let key = key(record, &places.source_shard, &places.target_shard);
+        let key = key_of(record, record.flow(), &places.source_shard, &places.target_shard);
         let backward = key.direction == Direction::Backward;
         let spec = StreamSpec {
             key,
@@ -88,8 +88,7 @@ impl Streaming {
 }
 
 /// A workflow's stream from one shard to another; the shards are given in the order of its flow.
-pub fn key(record: &Workflow, from: &ShardName, to: &ShardName) -> StreamKey {
-    let direction = record.flow();
+pub fn key_of(record: &Workflow, direction: Direction, from: &ShardName, to: &ShardName) -> StreamKey {
     let target_keyspace = match direction {
         Direction::Forward => record.spec.target_keyspace.clone(),
         Direction::Backward => record.spec.source_keyspace.clone(),

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::failpoint::Failpoints;
 use crate::metrics::EngineMetrics;
 use crate::model::InstanceId;
 use crate::mysql::Credentials;
@@ -40,6 +41,8 @@ pub struct Supervisor {
     pub address: String,
     /// Is told how it goes.
     pub metrics: EngineMetrics,
+    /// Failures on demand, for tests.
+    pub failpoints: Failpoints,
     /// Ends it.
     pub shutdown: CancellationToken,
 }
@@ -109,7 +112,8 @@ impl Supervisor {
                 tracing::info!(engine = %self.id, workflow = %path, "claimed");
                 let (topology, credentials) = (self.topology.clone(), self.credentials.clone());
                 let (id, shutdown) = (self.id.clone(), self.shutdown.clone());
-                let runner = Runner::new(topology, credentials, guard, &path, id, shutdown, &self.metrics);
+                let failpoints = self.failpoints.clone();
+                let runner = Runner::new(topology, credentials, guard, &path, id, shutdown, failpoints, &self.metrics);
                 let Some(runner) = runner else { continue };
                 let label = path.clone();
                 let task = tokio::spawn(async move {

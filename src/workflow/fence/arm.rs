@@ -47,7 +47,8 @@ pub async fn arm(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<(), F
             outcome => outcome?,
         }
     }
-    compare(fence, epoch, &mut definer.session).await?;
+    let (found, account) = read(fence, &mut definer.session).await?;
+    fence.altered(of_wanted(&wanted(fence, epoch), &found, &account))?;
     drop_all(fence, &mut definer, |name| name.epoch < epoch, deadline).await?;
     definer.close().await;
     Ok(())
@@ -66,36 +67,45 @@ pub async fn disarm(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<()
 pub async fn check(fence: &Fence, epoch: Epoch) -> Result<FenceState, FenceError> {
     let mut session = fence.session(Silence::HoldsNothing).await?;
     let state = row::read(fence, &mut session).await?.ok_or_else(|| fence.missing())?;
-    compare(fence, epoch, &mut session).await?;
+    let (found, account) = read(fence, &mut session).await?;
     session.close().await;
+    let wanted = wanted(fence, epoch);
+    let mut problems = of_wanted(&wanted, &found, &account);
+    problems.extend(strange(fence, &wanted, &found));
+    fence.altered(problems)?;
     Ok(state)
 }
 
-async fn compare(fence: &Fence, epoch: Epoch, session: &mut Session) -> Result<(), FenceError> {
-    let (found, account) = read(fence, session).await?;
-    let problems = problems(fence, &wanted(fence, epoch), &found, &account);
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(FenceError::Altered { workflow: fence.workflow.clone(), side: fence.side.label.clone(), problems })
-}
-
-fn problems(fence: &Fence, wanted: &[Wanted<'_>], found: &[Found], account: &str) -> Vec<String> {
+/// What is missing or altered.
+fn of_wanted(wanted: &[Wanted<'_>], found: &[Found], account: &str) -> Vec<String> {
     let named: HashMap<_, _> = found.iter().map(|found| (found.name, found)).collect();
-    let of_wanted = wanted.iter().filter_map(|wanted| match named.get(&wanted.name) {
+    let problems = wanted.iter().filter_map(|wanted| match named.get(&wanted.name) {
         Some(found) => wanted.differs(found, account),
         None => Some(format!("trigger {} on table {} is missing", wanted.name, wanted.table)),
     });
-    // It would turn the streams away, or let writers in.
+    problems.collect()
+}
+
+/// What another fence has on our tables: it would turn our streams away.
+fn strange(fence: &Fence, wanted: &[Wanted<'_>], found: &[Found]) -> Vec<String> {
     let strange = found.iter().filter(|found| {
         fence.tables.iter().any(|table| table.as_str() == found.table)
             && !found.is_of(fence)
             && !wanted.iter().any(|wanted| wanted.name == found.name)
     });
-    let strange = strange.map(|found| {
-        format!("trigger {} on table {} is of another workflow, long gone: drop it", found.name, found.table)
+    let named = strange.map(|found| {
+        format!("trigger {} on table {} is of another workflow; if that is gone, drop it", found.name, found.table)
     });
-    of_wanted.chain(strange).collect()
+    named.collect()
+}
+
+impl Fence {
+    fn altered(&self, problems: Vec<String>) -> Result<(), FenceError> {
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(FenceError::Altered { workflow: self.workflow.clone(), side: self.side.label.clone(), problems })
+    }
 }
 
 /// All triggers in the fence's database that are called as a fence's are, and who we are there.

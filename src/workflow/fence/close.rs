@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::engine::EngineError;
 use crate::model::GtidSet;
 use crate::model::fence::Epoch;
 use crate::mysql::MysqlError;
@@ -23,6 +24,8 @@ const XA_PATIENCE: Duration = Duration::from_millis(200);
 const XA_LOOK: Duration = Duration::from_millis(10);
 /// How long it may take to open again what should not have been closed.
 const REOPEN: Duration = Duration::from_secs(2);
+/// A commit may take this long even close to the deadline: its outcome would be unknown.
+const SHORTEST_COMMIT: Duration = Duration::from_secs(1);
 /// What a try may take beyond its own limit before the server counts as lost.
 const SLACK: Duration = Duration::from_secs(3);
 
@@ -41,7 +44,7 @@ pub struct Closed {
 /// Closes all `fences` or none. On error they are open, or will be once they are [opened](super::open) with an epoch of at
 /// least `epoch` + 2; which whoever undoes must do in any case, for an answer may be lost on the way.
 pub async fn close(fences: &[Fence], epoch: Epoch, deadline: Instant) -> Result<Closed, FenceError> {
-    let opened = join_all(fences.iter().map(|fence| Closer::open(fence, epoch))).await;
+    let opened = join_all(fences.iter().map(|fence| Closer::open(fence, epoch, deadline))).await;
     let mut closers = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
     let began = Instant::now();
     let tries = lock_all(&mut closers, began, deadline).await?;
@@ -110,17 +113,21 @@ async fn rollback_all(closers: &mut [Closer<'_>]) {
 struct Closer<'a> {
     fence: &'a Fence,
     epoch: Epoch,
+    deadline: Instant,
     session: Session,
 }
 
 impl<'a> Closer<'a> {
-    async fn open(fence: &'a Fence, epoch: Epoch) -> Result<Self, FenceError> {
-        Ok(Self { fence, epoch, session: fence.session(Silence::HoldsRow).await? })
+    async fn open(fence: &'a Fence, epoch: Epoch, deadline: Instant) -> Result<Self, FenceError> {
+        let opened = timeout_at(deadline, fence.session(Silence::HoldsRow)).await;
+        let late = |_| EngineError::Timeout { what: "connecting to close a fence", seconds: 0 };
+        let session = opened.map_err(late).map_err(|source| fence.wrap(source))??;
+        Ok(Self { fence, epoch, deadline, session })
     }
 
     /// Locks the row; `false` if it did not come free within `limit`.
     async fn lock(&mut self, limit: Duration) -> Result<bool, FenceError> {
-        let Self { fence, epoch, session } = self;
+        let Self { fence, epoch, session, .. } = self;
         session.set_limit(limit + SLACK);
         let select = format!(
             "SELECT /*+ MAX_EXECUTION_TIME({}) */ closed, epoch FROM _shardlift.fence WHERE {} FOR UPDATE",
@@ -150,11 +157,14 @@ impl<'a> Closer<'a> {
     }
 
     async fn commit(&mut self) -> Result<(), FenceError> {
+        // Semi-synchronous replication may hold it; then writers wait, and it is better to give up.
+        self.session.set_limit(self.deadline.saturating_duration_since(Instant::now()).max(SHORTEST_COMMIT));
         self.session.execute("COMMIT").await.map(drop).map_err(|error| self.fence.server(error))
     }
 
     /// After the commit: what was executed, and whether anything prepared may still come.
     async fn look(&mut self) -> Result<GtidSet, FenceError> {
+        self.session.set_limit(STATEMENT);
         let state = gtid_state(&mut self.session).await.map_err(|error| self.fence.server(error))?;
         let xids = undecided(&mut self.session).await.map_err(|error| self.fence.server(error))?;
         if xids.is_empty() {

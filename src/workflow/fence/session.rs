@@ -8,6 +8,7 @@ use crate::mysql::admin::{OWNER_SLOTS, Session, hold_owner_lock, kill_owner_sess
 
 use super::{Fence, FenceError};
 
+const CONNECT: Duration = Duration::from_secs(5);
 /// A statement that does not wait for a lock is done by then, or the server is ill.
 pub const STATEMENT: Duration = Duration::from_secs(10);
 /// How long the sessions of a former owner may take to end.
@@ -37,7 +38,7 @@ impl Silence {
 impl Fence {
     /// A marked session whose waits for locks end after a second, the shortest the server knows.
     pub(super) async fn session(&self, silence: Silence) -> Result<Session, FenceError> {
-        let mut session = self.side.session().await.map_err(|source| self.wrap(source))?;
+        let mut session = Session::open(&self.side.login, CONNECT).await.map_err(|error| self.server(error))?;
         session.set_limit(STATEMENT);
         let seconds = silence.seconds();
         let setup = format!(
@@ -65,7 +66,7 @@ impl Fence {
         self.wrap(EngineError::at(&self.side.label)(error))
     }
 
-    fn wrap(&self, source: EngineError) -> FenceError {
+    pub(super) fn wrap(&self, source: EngineError) -> FenceError {
         FenceError::Server { workflow: self.workflow.clone(), source }
     }
 }
@@ -73,7 +74,7 @@ impl Fence {
 /// Ends every session that works on the workflow's fences there, whoever opened it: what an earlier owner left behind must
 /// not take effect later (protocol-review A7). For whoever takes the workflow over, before anything else; how many there were.
 pub async fn take_over(fence: &Fence) -> Result<usize, FenceError> {
-    let mut session = fence.side.session().await.map_err(|source| fence.wrap(source))?;
+    let mut session = Session::open(&fence.side.login, CONNECT).await.map_err(|error| fence.server(error))?;
     session.set_limit(STATEMENT);
     let killed = kill_owner_sessions(&mut session, &fence.owner(), KILL_WAIT).await;
     session.close().await;

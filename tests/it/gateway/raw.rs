@@ -220,6 +220,11 @@ impl Raw {
         }
     }
 
+    /// Makes ready for the answer to a command that was sent before the last one was answered.
+    pub fn next_answer(&mut self) {
+        self.seq = 1;
+    }
+
     /// The stream itself, for those who break the protocol.
     pub fn stream(&mut self) -> &mut TcpStream {
         self.stream.get_mut()

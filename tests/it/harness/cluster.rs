@@ -6,6 +6,7 @@ use shardlift::local::cluster::{Cluster, ClusterSpec, Member};
 use shardlift::local::{Account, Etcd, InstallOptions, Mysqld, Servers, ensure};
 use shardlift::model::workflow::TabletType;
 use shardlift::mysql::{Endpoint, Login, Secret};
+use shardlift::topology::Topology;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
@@ -103,6 +104,11 @@ impl TestCluster {
         let engine = self.cluster.engine();
         let endpoint = Endpoint::unix(server.socket());
         Login { endpoint, user: engine.user.clone(), password: Secret::new(engine.password.clone()), database: None }
+    }
+
+    /// The topology, as another process has it.
+    pub fn topology(&self) -> &Topology {
+        self.cluster.topology()
     }
 
     /// The program, with this cluster's topology and credentials.

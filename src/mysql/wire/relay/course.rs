@@ -133,7 +133,11 @@ impl<'a> Course<'a> {
         match (self.stage, kind) {
             (_, Some(0xFF)) => self.refused(packet, first),
             (Stage::Head | Stage::Single, Some(0x00)) => self.ok(packet),
-            (Stage::Head, Some(0xFB)) => Ok(Verdict::Upload),
+            (Stage::Head, Some(0xFB)) => {
+                // The client still waits for its first answer.
+                self.first = true;
+                Ok(Verdict::Upload)
+            }
             (Stage::Head, _) => self.columns(packet),
             (Stage::Prepared, Some(0x00)) => self.prepared(packet),
             (Stage::Definitions { left: 0, then }, Some(0xFE)) => self.end_of_definitions(packet, then),

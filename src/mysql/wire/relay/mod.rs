@@ -84,7 +84,7 @@ pub struct RelayOptions<'a> {
     pub client_capabilities: CapabilityFlags,
     /// The reply of another statement follows for the client: its last result gets SERVER_MORE_RESULTS_EXISTS.
     pub more_follow: bool,
-    /// Errors (their codes) that are not forwarded if they are the whole reply.
+    /// Errors (their codes) that are not forwarded if they are the whole reply, but for a request for a file.
     pub withhold: &'a [u16],
     /// What the client is told of its session's state.
     pub tracking: &'a Tracking<'a>,

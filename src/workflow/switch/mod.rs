@@ -1,0 +1,34 @@
+//! Switching traffic between the two sides of a workflow, so that no write is lost or doubled (design §5).
+//!
+//! # Invariants
+//! - Up to the commit, one transaction of the topology, everything can be undone and is undone by whoever finds it: an
+//!   engine that takes a workflow over never goes on with another's switch. After the commit it is only ever brought to its
+//!   end. Which of the two holds is read from the workflow's record, never guessed.
+//! - At every moment at most one side accepts writes: the new side is closed before the old one is armed and is opened only
+//!   after the commit, the old one is closed before the commit and opened again only after the record says that it is undone.
+//! - Every step is written to the record before it is done; every closing and opening has a higher epoch than any before.
+//! - What an engine closed that is cut off before it could send the commit, it opens again by itself ([`reopen`]).
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`plan`] | which steps, in words |
+//! | [`ask`] | an operator's wish becomes a record |
+//! | [`ends`] | the two sides, as the topology says now |
+//! | [`run`] | the steps one after another; what follows a failure |
+//! | [`check`], [`pause`], [`drain`], [`counters`], [`way_back`] | what single steps do |
+//! | [`undo`] | back, or to the end |
+
+pub mod ask;
+mod check;
+mod counters;
+mod drain;
+pub mod ends;
+mod error;
+mod pause;
+pub mod plan;
+mod reopen;
+pub mod run;
+pub mod undo;
+mod way_back;
+
+pub use error::SwitchError;

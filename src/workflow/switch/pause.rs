@@ -1,0 +1,71 @@
+//! Telling gateways to hold writes, and waiting until they do. Safety does not rest on it: a gateway that has not heard is
+//! turned away by the fence.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::model::fence::Epoch;
+use crate::model::switch::Direction;
+use crate::topology::records::{GatewayPresence, Pause, Workflow};
+use crate::topology::{Revision, Topology, TopologyError, Txn, TxnOutcome, paths};
+use crate::workflow::carry::Desk;
+
+use super::SwitchError;
+
+/// How long gateways are waited for. One that is silent for longer has lost its lease or is about to.
+const PATIENCE: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Announces that the tables are fenced (`holds`: and that new writes are to be held); waits until every gateway has heard.
+/// Those that have not are named.
+pub async fn announce(
+    desk: &Desk,
+    workflow: &Workflow,
+    direction: Direction,
+    epoch: Epoch,
+    holds: bool,
+) -> Result<Vec<String>, SwitchError> {
+    let spec = &workflow.spec;
+    let closing = match direction {
+        Direction::Forward => &spec.source_keyspace,
+        Direction::Backward => &spec.target_keyspace,
+    };
+    let pause = Pause {
+        epoch: epoch.0,
+        source: spec.source_keyspace.clone(),
+        target: spec.target_keyspace.clone(),
+        tables: spec.tables.iter().cloned().collect(),
+        closing: closing.clone(),
+        uid: workflow.uid,
+        holds,
+    };
+    let txn = desk.topology.put(Txn::new(), &paths::pause(&desk.keyspace, &desk.name), &pause)?;
+    match desk.topology.txn_as_owner(&desk.guard, txn).await? {
+        TxnOutcome::Committed { revision } => Ok(heard(&desk.topology, revision, PATIENCE).await?),
+        TxnOutcome::Refused { .. } => Err(SwitchError::Changed { what: "the pause's record".into() }),
+    }
+}
+
+/// Withdraws it.
+pub async fn withdraw(desk: &Desk) -> Result<(), TopologyError> {
+    let txn = desk.topology.delete(Txn::new(), &paths::pause(&desk.keyspace, &desk.name));
+    desk.topology.txn_as_owner(&desk.guard, txn).await.map(drop)
+}
+
+/// Waits until every gateway decides by `revision` or a later one; those that do not within `patience`.
+async fn heard(topology: &Topology, revision: Revision, patience: Duration) -> Result<Vec<String>, TopologyError> {
+    let end = Instant::now() + patience;
+    loop {
+        let gateways = topology.list::<GatewayPresence>(&paths::gateways()).await?.records;
+        let deaf: Vec<_> = gateways
+            .into_iter()
+            .filter(|(_, gateway)| gateway.record.revision < revision)
+            .map(|(path, _)| path.name().to_owned())
+            .collect();
+        if deaf.is_empty() || Instant::now() >= end {
+            return Ok(deaf);
+        }
+        sleep(LOOK).await;
+    }
+}

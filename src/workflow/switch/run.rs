@@ -1,0 +1,364 @@
+//! The steps of a switch, one after another, by the owner of its workflow.
+//!
+//! # Invariants
+//! - A step is in the record before it is begun.
+//! - A failure before the commit is sent leads to [`super::undo`], and so does an engine's death, by whoever comes next.
+//! - Once the commit is sent, nothing is undone before the record has said that it did not happen; asking and making sure
+//!   that it never will are one write.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::engine::EngineError;
+use crate::engine::progress::Progress;
+use crate::failpoint::{Failpoints, Hit};
+use crate::model::GtidSet;
+use crate::model::fence::Epoch;
+use crate::model::switch::{Phase, Step, SwitchRequest};
+use crate::mysql::Credentials;
+use crate::topology::records::Workflow;
+use crate::topology::{TopologyError, Txn, TxnOutcome, Versioned, paths};
+use crate::workflow::carry::{Desk, Streaming, key_of};
+use crate::workflow::fence::{self, Guard};
+
+use super::drain::{self, Frozen};
+use super::ends::Ends;
+use super::plan::{plan, switched_after};
+use super::reopen::Reopen;
+use super::undo::{self, turn};
+use super::{SwitchError, check, counters, pause, way_back};
+
+/// The most a pause may take up to the commit; longer, and it is undone (design P1).
+pub const PAUSE: Duration = Duration::from_secs(5);
+/// How long tables may be in use before they are armed.
+const ARM: Duration = Duration::from_secs(10);
+/// Between two attempts to learn what became of the commit.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// What a switch is carried out with.
+#[derive(Debug)]
+pub struct Tools<'a> {
+    /// The owner's desk.
+    pub desk: &'a Desk,
+    /// Where logins come from.
+    pub credentials: &'a Credentials,
+    /// What the stream says of itself.
+    pub progress: &'a Progress,
+    /// Failures on demand.
+    pub failpoints: &'a Failpoints,
+}
+
+/// How a switch went on.
+#[derive(Debug)]
+pub enum Ending {
+    /// It was refused before anything was changed; the stream runs on.
+    Refused(Streaming),
+    /// It is committed.
+    Committed {
+        /// How long writes were held, if the new side is open; else [`undo::open`] is left to do.
+        pause: Option<Duration>,
+        /// The stream, if only reads were switched.
+        streaming: Option<Streaming>,
+    },
+    /// It must be undone, for this reason.
+    Undo(String),
+}
+
+/// Carries out `request` while `streaming` runs. An error means that the record could not be read or written.
+pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Streaming) -> Result<Ending, SwitchError> {
+    let record = turn(tools.desk, &Phase::Doing { step: Step::Check }, false).await?.record;
+    let checked = async {
+        let ends = Ends::resolve(&tools.desk.topology, tools.credentials, &record, request.direction).await?;
+        reach(tools, "before", Step::Check).await?;
+        check::check(request, &ends, tools.progress, &mut streaming).await?;
+        Ok::<_, SwitchError>(ends)
+    };
+    let ends = match checked.await {
+        Ok(ends) => ends,
+        Err(error) => {
+            tools.desk.log(&format!("switch refused: {error}")).await?;
+            turn(tools.desk, &Phase::Undone { why: error.to_string() }, false).await?;
+            return Ok(Ending::Refused(streaming));
+        }
+    };
+    let epoch = record.epoch;
+    let mut course = Course {
+        tools,
+        request,
+        ends,
+        epoch,
+        streaming: Some(streaming),
+        began: None,
+        guard: None,
+        reopen: None,
+        fence: Vec::new(),
+        frozen: Vec::new(),
+    };
+    let outcome = course.steps().await;
+    let (mut streaming, pause) = (course.streaming.take(), course.began.map(|began| began.elapsed()));
+    if outcome.is_err() || request.writes() {
+        if let Some(streaming) = streaming.take() {
+            streaming.rest().await;
+        }
+    }
+    match outcome {
+        Ok(()) => Ok(Ending::Committed { pause, streaming }),
+        Err(Failed::Before(error)) => Ok(Ending::Undo(error.to_string())),
+        Err(Failed::After(error)) => {
+            tracing::warn!(%error, "the switch is committed and will be brought to its end");
+            Ok(Ending::Committed { pause: None, streaming })
+        }
+        Err(Failed::Lost(error)) => Err(error),
+    }
+}
+
+/// Which side of the point of no return a failure is on.
+enum Failed {
+    Before(SwitchError),
+    After(SwitchError),
+    /// It is not known; whoever can read the record will see.
+    Lost(SwitchError),
+}
+
+impl<E: Into<SwitchError>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::Before(error.into())
+    }
+}
+
+/// A switch under way.
+struct Course<'a> {
+    tools: &'a Tools<'a>,
+    request: &'a SwitchRequest,
+    ends: Ends,
+    /// Of this attempt; what opens again comes with a higher one.
+    epoch: Epoch,
+    streaming: Option<Streaming>,
+    /// When the pause was announced.
+    began: Option<Instant>,
+    guard: Option<Guard>,
+    reopen: Option<Reopen>,
+    /// F, of each closed fence.
+    fence: Vec<GtidSet>,
+    frozen: Vec<Frozen>,
+}
+
+impl Course<'_> {
+    async fn steps(&mut self) -> Result<(), Failed> {
+        for step in plan(self.request).into_iter().skip(1) {
+            if !matches!(step, Step::Open) {
+                self.write_down(step).await?;
+            }
+            tracing::info!(workflow = self.tools.desk.label(), %step, "switch");
+            reach(self.tools, "before", step).await.map_err(|error| self.side(step, error))?;
+            self.take(step).await?;
+            reach(self.tools, "after", step).await.map_err(|error| self.side(step, error))?;
+        }
+        Ok(())
+    }
+
+    /// A failure asked for at a step.
+    fn side(&self, step: Step, error: SwitchError) -> Failed {
+        let committed =
+            matches!(step, Step::Open) || (step == Step::Commit && self.reopen.is_none() && self.began.is_some());
+        if committed { Failed::After(error) } else { Failed::Before(error) }
+    }
+
+    async fn write_down(&self, step: Step) -> Result<(), SwitchError> {
+        let doing = Phase::Doing { step };
+        let written = self.tools.desk.change(|record| {
+            if let Some(switch) = record.switch.as_mut().filter(|switch| matches!(switch.phase, Phase::Doing { .. })) {
+                switch.phase = doing.clone();
+            }
+        });
+        match written.await? {
+            Some(found) if found.record.switch.as_ref().is_some_and(|switch| switch.phase == doing) => Ok(()),
+            _ => Err(SwitchError::Changed { what: "the workflow's record".into() }),
+        }
+    }
+
+    async fn take(&mut self, step: Step) -> Result<(), Failed> {
+        match step {
+            Step::Check => Ok(()),
+            Step::Arm => Ok(self.arm().await?),
+            Step::Pause => Ok(self.pause().await?),
+            Step::Close => Ok(self.close().await?),
+            Step::Drain => Ok(self.in_time(step, "the stream or a replica").await?),
+            Step::Ready => Ok(self.in_time(step, "counters or the way back").await?),
+            Step::Commit => self.commit().await,
+            Step::Open => undo::open(self.tools.desk, self.tools.credentials).await.map_err(Failed::After),
+        }
+    }
+
+    /// The record as it stands.
+    async fn record(&self) -> Result<Versioned<Workflow>, SwitchError> {
+        let gone = || TopologyError::Missing { what: format!("workflow {}", self.tools.desk.label()) };
+        Ok(self.tools.desk.read().await?.ok_or_else(gone)?)
+    }
+
+    async fn arm(&mut self) -> Result<(), SwitchError> {
+        let end = Instant::now() + ARM;
+        for new in &self.ends.opening {
+            fence::shut(&new.fence, self.epoch, end).await?;
+            fence::arm(&new.fence, self.epoch, end).await?;
+        }
+        for old in &self.ends.closing {
+            fence::arm(&old.fence, self.epoch, end).await?;
+        }
+        counters::raise(&self.ends, true, end).await?;
+        // From here on a gateway's locking reads hold the fence, too.
+        let record = self.record().await?.record;
+        pause::announce(self.tools.desk, &record, self.request.direction, self.epoch, false).await?;
+        Ok(())
+    }
+
+    async fn pause(&mut self) -> Result<(), SwitchError> {
+        self.guard = Some(Guard::take(&self.ends.closing_fences()).await?);
+        for end in self.ends.all() {
+            fence::check(&end.fence, self.epoch).await?;
+        }
+        let record = self.record().await?.record;
+        self.began = Some(Instant::now());
+        let deaf = pause::announce(self.tools.desk, &record, self.request.direction, self.epoch, true).await?;
+        if !deaf.is_empty() {
+            tracing::warn!(
+                gateways = deaf.join(", "),
+                "did not hear of the pause; the fence will turn their writes away"
+            );
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<(), SwitchError> {
+        let fences = self.ends.closing_fences();
+        // Above the epoch with which a closing in vain is taken back.
+        self.reopen = Some(Reopen::new(fences.clone(), Epoch(self.epoch.0 + 3)));
+        let closed = fence::close(&fences, self.epoch.next(), self.deadline()).await?;
+        tracing::info!(tries = closed.tries, took_ms = closed.took.as_millis() as u64, "fences closed");
+        self.fence = closed.executed;
+        Ok(())
+    }
+
+    /// When the pause must have come to its commit.
+    fn deadline(&self) -> Instant {
+        self.began.unwrap_or_else(Instant::now) + PAUSE
+    }
+
+    /// A step within the pause.
+    async fn in_time(&mut self, step: Step, waiting: &str) -> Result<(), SwitchError> {
+        let end = self.deadline();
+        let work = async {
+            match step {
+                Step::Drain => self.drain(end).await,
+                _ => self.ready(end).await,
+            }
+        };
+        let late = || SwitchError::TooSlow { step, waiting: waiting.to_owned(), limit: PAUSE };
+        tokio::time::timeout_at(end, work).await.map_err(|_| late())?
+    }
+
+    async fn drain(&mut self, end: Instant) -> Result<(), SwitchError> {
+        let streaming = self.streaming.as_mut().ok_or(EngineError::Cancelled)?;
+        for fence in &self.fence {
+            drain::passed(fence, self.tools.progress, streaming, end).await?;
+        }
+        if let Some(streaming) = self.streaming.take() {
+            streaming.rest().await;
+        }
+        let record = self.record().await?.record;
+        for new in &self.ends.opening {
+            for (old, fence) in self.ends.closing.iter().zip(&self.fence) {
+                let key = key_of(&record, self.request.direction, &old.fence.key.shard, &new.fence.key.shard);
+                self.frozen.push(drain::freeze(&new.fence.side, &key, fence).await?);
+            }
+        }
+        for (old, fence) in self.ends.closing.iter().zip(&self.fence) {
+            drain::replicated(old, fence, end).await?;
+        }
+        for (new, frozen) in self.ends.opening.iter().zip(&self.frozen) {
+            drain::replicated(new, &frozen.executed, end).await?;
+        }
+        Ok(())
+    }
+
+    async fn ready(&mut self, end: Instant) -> Result<(), SwitchError> {
+        counters::raise(&self.ends, false, end).await?;
+        if self.request.way_back {
+            let record = self.record().await?.record;
+            way_back::prepare(&record, self.request.direction, &self.ends, &self.frozen).await?;
+        }
+        Ok(())
+    }
+
+    /// The point of no return.
+    async fn commit(&mut self) -> Result<(), Failed> {
+        if let Some(guard) = self.guard.as_mut() {
+            guard.still_there().await?;
+        }
+        if self.began.is_some() && Instant::now() >= self.deadline() {
+            return Err(
+                SwitchError::TooSlow { step: Step::Commit, waiting: "the steps before".into(), limit: PAUSE }.into()
+            );
+        }
+        // From here on nothing may be opened before the record is read.
+        if let Some(reopen) = self.reopen.take() {
+            reopen.stand_down();
+        }
+        let outcome = match self.send().await {
+            Ok(true) => return Ok(()),
+            Ok(false) => SwitchError::Changed { what: "a primary, or the workflow's record".into() },
+            Err(error) => error,
+        };
+        tracing::warn!(error = %outcome, "the commit of the switch is not confirmed; asking");
+        loop {
+            match turn(self.tools.desk, &Phase::Undoing { why: outcome.to_string() }, false).await {
+                Ok(found) => {
+                    let committed = found.record.switch.as_ref().is_some_and(|switch| switch.phase == Phase::Finishing);
+                    return if committed { Ok(()) } else { Err(Failed::Before(outcome)) };
+                }
+                Err(error @ SwitchError::Topology(TopologyError::NotOwner { .. })) => return Err(Failed::Lost(error)),
+                Err(error) => tracing::warn!(%error, "whether the switch is committed is not known yet"),
+            }
+            sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// Sends the commit: routing, the record and the pause, all or nothing. `false`: the store has refused it.
+    async fn send(&self) -> Result<bool, SwitchError> {
+        let (desk, request) = (self.tools.desk, self.request);
+        let Versioned { mut record, revision } = self.record().await?;
+        if record.switch.as_ref().is_none_or(|switch| switch.phase != (Phase::Doing { step: Step::Commit })) {
+            return Ok(false);
+        }
+        record.switched = switched_after(&record, request);
+        if request.writes() {
+            record.way_back = request.way_back;
+        }
+        if let Some(switch) = record.switch.as_mut() {
+            switch.phase = Phase::Finishing;
+        }
+        let topology = &desk.topology;
+        let mut txn = topology.unchanged(Txn::new(), desk.path(), revision);
+        for end in self.ends.all() {
+            txn = topology.unchanged(txn, &end.shard.0, end.shard.1);
+        }
+        txn = topology.put(txn, desk.path(), &record)?;
+        txn = topology.put(txn, &paths::workflow_rules(&desk.keyspace, &desk.name), &record.rules())?;
+        txn = topology.delete(txn, &paths::pause(&desk.keyspace, &desk.name));
+        let sent = timeout(PAUSE, topology.txn_as_owner(&desk.guard, txn)).await;
+        self.tools.failpoints.reach("lost-commit").await.map_err(failed)?;
+        match sent {
+            Ok(outcome) => Ok(matches!(outcome?, TxnOutcome::Committed { .. })),
+            Err(_) => Err(SwitchError::TooSlow { step: Step::Commit, waiting: "the topology".into(), limit: PAUSE }),
+        }
+    }
+}
+
+async fn reach(tools: &Tools<'_>, when: &str, step: Step) -> Result<(), SwitchError> {
+    tools.failpoints.reach(&format!("{when}-{step}")).await.map_err(failed)
+}
+
+fn failed(Hit(point): Hit) -> SwitchError {
+    SwitchError::Failpoint(point)
+}
