@@ -26,6 +26,7 @@ mod rules;
 mod scenario;
 mod start;
 mod status;
+mod switch;
 mod throttle;
 mod topology;
 mod traces;

@@ -72,6 +72,7 @@ pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Stre
         let ends = Ends::resolve(&tools.desk.topology, tools.credentials, &record, request.direction).await?;
         reach(tools, "before", Step::Check).await?;
         check::check(request, &ends, tools.progress, &mut streaming).await?;
+        reach(tools, "after", Step::Check).await?;
         Ok::<_, SwitchError>(ends)
     };
     let ends = match checked.await {
@@ -90,13 +91,14 @@ pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Stre
         epoch,
         streaming: Some(streaming),
         began: None,
+        held: None,
         guard: None,
         reopen: None,
         fence: Vec::new(),
         frozen: Vec::new(),
     };
     let outcome = course.steps().await;
-    let (mut streaming, pause) = (course.streaming.take(), course.began.map(|began| began.elapsed()));
+    let (mut streaming, pause) = (course.streaming.take(), course.held);
     if outcome.is_err() || request.writes() {
         if let Some(streaming) = streaming.take() {
             streaming.rest().await;
@@ -137,6 +139,8 @@ struct Course<'a> {
     streaming: Option<Streaming>,
     /// When the pause was announced.
     began: Option<Instant>,
+    /// From there to the opened side.
+    held: Option<Duration>,
     guard: Option<Guard>,
     reopen: Option<Reopen>,
     /// F, of each closed fence.
@@ -187,7 +191,11 @@ impl Course<'_> {
             Step::Drain => Ok(self.in_time(step, "the stream or a replica").await?),
             Step::Ready => Ok(self.in_time(step, "counters or the way back").await?),
             Step::Commit => self.commit().await,
-            Step::Open => undo::open(self.tools.desk, self.tools.credentials).await.map_err(Failed::After),
+            Step::Open => {
+                let opened = undo::open(self.tools.desk, self.tools.credentials).await.map_err(Failed::After)?;
+                self.held = self.began.map(|began| opened - began);
+                Ok(())
+            }
         }
     }
 

@@ -70,14 +70,15 @@ pub async fn undo(desk: &Desk, credentials: &Credentials, why: &str) -> Result<(
     Ok(())
 }
 
-/// Opens the new side of a committed switch. The old one stays closed, and armed, for as long as the workflow lives.
-pub async fn open(desk: &Desk, credentials: &Credentials) -> Result<(), SwitchError> {
+/// Opens the new side of a committed switch; when it was open. The old one stays closed, and armed, for as long as the
+/// workflow lives.
+pub async fn open(desk: &Desk, credentials: &Credentials) -> Result<Instant, SwitchError> {
     let record = turn(desk, &Phase::Finishing, true).await?.record;
-    let Some(switch) = record.open_switch().filter(|switch| switch.phase == Phase::Finishing) else { return Ok(()) };
-    let ends = Ends::resolve(&desk.topology, credentials, &record, switch.request.direction).await?;
-    if !switch.request.writes() {
-        return Ok(());
-    }
+    let request = match record.open_switch() {
+        Some(switch) if switch.phase == Phase::Finishing && switch.request.writes() => &switch.request,
+        _ => return Ok(Instant::now()),
+    };
+    let ends = Ends::resolve(&desk.topology, credentials, &record, request.direction).await?;
     for end in &ends.closing {
         // A primary that has come since was never closed.
         match fence::shut(&end.fence, record.epoch, Instant::now() + ONE).await {
@@ -88,8 +89,9 @@ pub async fn open(desk: &Desk, credentials: &Credentials) -> Result<(), SwitchEr
     for end in &ends.opening {
         fence::open(&end.fence, record.epoch, Instant::now() + ONE).await?;
     }
+    let opened = Instant::now();
     for end in &ends.opening {
-        fence::disarm(&end.fence, record.epoch, Instant::now() + ONE).await?;
+        fence::disarm(&end.fence, record.epoch, opened + ONE).await?;
     }
-    Ok(())
+    Ok(opened)
 }

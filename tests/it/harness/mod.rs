@@ -18,7 +18,7 @@ pub use cluster::{TestCluster, servers};
 pub use compare::compare_tables;
 pub use gateway::Gateway;
 pub use ledger::{Ledger, Load};
-pub use program::Shardlift;
+pub use program::{Running, Shardlift};
 pub use sql::Db;
 pub use trace::Trace;
 pub use wait::until;

@@ -25,6 +25,7 @@ pub struct Shardlift {
     topology: String,
     credentials: PathBuf,
     logs: PathBuf,
+    env: Vec<(String, String)>,
 }
 
 /// A command that has ended.
@@ -47,7 +48,14 @@ impl fmt::Display for Ran {
 impl Shardlift {
     pub(super) fn new(topology: &str, credentials: &Path, logs: &Path) -> Self {
         fs::create_dir_all(logs).unwrap();
-        Self { topology: topology.into(), credentials: credentials.into(), logs: logs.into() }
+        Self { topology: topology.into(), credentials: credentials.into(), logs: logs.into(), env: Vec::new() }
+    }
+
+    /// The same with another variable in its environment.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut changed = self.clone();
+        changed.env.push((name.into(), value.into()));
+        changed
     }
 
     /// Runs a command line, split at blanks, to its end.
@@ -128,7 +136,7 @@ impl Shardlift {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shardlift"));
         command.args(line.split_whitespace()).stdin(Stdio::null()).kill_on_drop(true);
         command.env("SHARDLIFT_TOPO", &self.topology).env("SHARDLIFT_CREDENTIALS", &self.credentials);
-        command.env_remove("SHARDLIFT_CLUSTER");
+        command.env_remove("SHARDLIFT_CLUSTER").envs(self.env.iter().cloned());
         command.env("SHARDLIFT_LOG", std::env::var("SHARDLIFT_LOG").unwrap_or_else(|_| "info".into()));
         // SAFETY: between fork and exec only prctl runs, which is async-signal-safe.
         unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };

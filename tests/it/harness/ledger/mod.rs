@@ -78,6 +78,8 @@ pub struct Record {
     told: BTreeMap<u32, Told>,
     /// Transactions that were acknowledged.
     pub committed: u64,
+    /// Transactions that a server rolled back and said so.
+    pub refused: u64,
     /// Connections that were lost.
     pub reconnects: u64,
 }
@@ -125,6 +127,11 @@ impl Ledger {
         self.counts.committed()
     }
 
+    /// Transactions that a server rolled back and said so, and connections lost, so far.
+    pub fn troubles(&self) -> u64 {
+        self.counts.refused() + self.counts.reconnects()
+    }
+
     /// Waits until this many more are acknowledged, so that something has happened for certain.
     pub async fn wait_for(&self, more: u64, deadline: Duration) {
         let goal = self.committed() + more;
@@ -143,7 +150,12 @@ impl Ledger {
             let (number, last) = ended.unwrap_or_else(|error| panic!("a ledger writer failed: {error}"));
             told.insert(number, last);
         }
-        let record = Record { told, committed: self.counts.committed(), reconnects: self.counts.reconnects() };
+        let record = Record {
+            told,
+            committed: self.counts.committed(),
+            refused: self.counts.refused(),
+            reconnects: self.counts.reconnects(),
+        };
         eprintln!("ledger: {} transactions, {} reconnects", record.committed, record.reconnects);
         record
     }

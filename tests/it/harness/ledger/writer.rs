@@ -22,12 +22,17 @@ const OWN_MISTAKES: [u16; 4] = [1062, 1054, 1146, 1064];
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     committed: AtomicU64,
+    refused: AtomicU64,
     reconnects: AtomicU64,
 }
 
 impl Counts {
     pub(super) fn committed(&self) -> u64 {
         self.committed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     pub(super) fn reconnects(&self) -> u64 {
@@ -74,6 +79,7 @@ impl Writer {
             match transact(open, self.number, txn, &change.statements).await {
                 End::Acknowledged => self.settle(true),
                 End::Refused => {
+                    self.counts.refused.fetch_add(1, Ordering::Relaxed);
                     self.settle(false);
                     sleep(RETRY).await;
                 }
