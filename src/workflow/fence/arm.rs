@@ -48,7 +48,10 @@ pub async fn arm(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<(), F
         }
     }
     let (found, account) = read(fence, &mut definer.session).await?;
-    fence.altered(of_wanted(&wanted(fence, epoch), &found, &account))?;
+    let problems = of_wanted(&wanted(fence, epoch), &found, &account);
+    if !problems.is_empty() {
+        return Err(fence.altered(problems));
+    }
     drop_all(fence, &mut definer, |name| name.epoch < epoch, deadline).await?;
     definer.close().await;
     Ok(())
@@ -65,15 +68,14 @@ pub async fn disarm(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<()
 /// Reads back row and triggers: what the row says, or what is missing or altered. Between this and the commit of the switch
 /// nobody can drop or change a table if a [`Guard`](super::Guard) was taken before.
 pub async fn check(fence: &Fence, epoch: Epoch) -> Result<FenceState, FenceError> {
-    let mut session = fence.session(Silence::HoldsNothing).await?;
+    let mut session = fence.session(Silence::Nothing).await?;
     let state = row::read(fence, &mut session).await?.ok_or_else(|| fence.missing())?;
     let (found, account) = read(fence, &mut session).await?;
     session.close().await;
     let wanted = wanted(fence, epoch);
     let mut problems = of_wanted(&wanted, &found, &account);
     problems.extend(strange(fence, &wanted, &found));
-    fence.altered(problems)?;
-    Ok(state)
+    if problems.is_empty() { Ok(state) } else { Err(fence.altered(problems)) }
 }
 
 /// What is missing or altered.
@@ -100,11 +102,8 @@ fn strange(fence: &Fence, wanted: &[Wanted<'_>], found: &[Found]) -> Vec<String>
 }
 
 impl Fence {
-    fn altered(&self, problems: Vec<String>) -> Result<(), FenceError> {
-        if problems.is_empty() {
-            return Ok(());
-        }
-        Err(FenceError::Altered { workflow: self.workflow.clone(), side: self.side.label.clone(), problems })
+    fn altered(&self, problems: Vec<String>) -> FenceError {
+        FenceError::Altered { workflow: self.workflow.clone(), side: self.side.label.clone(), problems }
     }
 }
 

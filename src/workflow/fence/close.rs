@@ -119,7 +119,7 @@ struct Closer<'a> {
 
 impl<'a> Closer<'a> {
     async fn open(fence: &'a Fence, epoch: Epoch, deadline: Instant) -> Result<Self, FenceError> {
-        let opened = timeout_at(deadline, fence.session(Silence::HoldsRow)).await;
+        let opened = timeout_at(deadline, fence.session(Silence::Row)).await;
         let late = |_| EngineError::Timeout { what: "connecting to close a fence", seconds: 0 };
         let session = opened.map_err(late).map_err(|source| fence.wrap(source))??;
         Ok(Self { fence, epoch, deadline, session })

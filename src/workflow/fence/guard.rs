@@ -38,7 +38,7 @@ impl Guard {
 }
 
 async fn take(fence: &Fence) -> Result<(Fence, Session), FenceError> {
-    let mut session = fence.session(Silence::HoldsTables).await?;
+    let mut session = fence.session(Silence::Tables).await?;
     session.execute("START TRANSACTION").await.map_err(|error| fence.server(error))?;
     for table in &fence.tables {
         let touch = format!("SELECT 1 FROM {} LIMIT 0", quote::table_name(&fence.side.database, table));

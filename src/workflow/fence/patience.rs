@@ -46,8 +46,8 @@ pub struct Definer<'a> {
 
 impl<'a> Definer<'a> {
     pub async fn open(fence: &'a Fence) -> Result<Self, FenceError> {
-        let mut session = fence.session(Silence::HoldsNothing).await?;
-        let interrupter = fence.session(Silence::HoldsNothing).await?;
+        let mut session = fence.session(Silence::Nothing).await?;
+        let interrupter = fence.session(Silence::Nothing).await?;
         let id = session.row("SELECT CONNECTION_ID()").await.map_err(|error| fence.server(error))?;
         let connection = id.and_then(|row| row.number(0)).unwrap_or_default();
         Ok(Self { fence, session, interrupter, connection })

@@ -41,7 +41,7 @@ pub enum Outcome {
 /// Makes schema, table and row, the row open and of epoch 0; leaves a row that is there as it is. Must be done when the
 /// workflow starts, on every primary of both sides: a writer's snapshot older than the table would be an error to that writer.
 pub async fn ensure(fence: &Fence) -> Result<(), FenceError> {
-    let mut session = fence.session(Silence::HoldsNothing).await?;
+    let mut session = fence.session(Silence::Nothing).await?;
     lock(fence, &mut session).await?;
     let insert = format!(
         "INSERT IGNORE INTO _shardlift.fence (workflow_uid, keyspace, shard, closed, epoch, workflow)
@@ -60,7 +60,7 @@ pub async fn ensure(fence: &Fence) -> Result<(), FenceError> {
 
 /// What the row says; `None` where there is none.
 pub async fn state(fence: &Fence) -> Result<Option<FenceState>, FenceError> {
-    let mut session = fence.session(Silence::HoldsNothing).await?;
+    let mut session = fence.session(Silence::Nothing).await?;
     let state = read(fence, &mut session).await;
     session.close().await;
     state
@@ -94,7 +94,7 @@ pub async fn shut(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<Outc
 }
 
 async fn set(fence: &Fence, closed: bool, epoch: Epoch, deadline: Instant) -> Result<Outcome, FenceError> {
-    let mut session = fence.session(Silence::HoldsRow).await?;
+    let mut session = fence.session(Silence::Row).await?;
     let (began, mut tries) = (Instant::now(), 0);
     let outcome = loop {
         tries += 1;
@@ -123,7 +123,7 @@ pub(super) fn set_sql(fence: &Fence, closed: bool, epoch: Epoch) -> String {
 /// Removes what the fence left on the server: triggers, then row, then table and schema if nobody else needs them.
 pub async fn forget(fence: &Fence) -> Result<(), FenceError> {
     arm::disarm(fence, Epoch(u64::MAX), Instant::now() + FORGET).await?;
-    let mut session = fence.session(Silence::HoldsNothing).await?;
+    let mut session = fence.session(Silence::Nothing).await?;
     lock(fence, &mut session).await?;
     let gone = async {
         if part_exists(&mut session, &FENCES).await? {

@@ -14,23 +14,23 @@ pub const STATEMENT: Duration = Duration::from_secs(10);
 /// How long the sessions of a former owner may take to end.
 const KILL_WAIT: Duration = Duration::from_secs(5);
 
-/// How long the server keeps a session whose engine says nothing any more.
+/// What a session may hold while its engine says nothing any more; by that, how long the server keeps it.
 #[derive(Debug, Clone, Copy)]
 pub enum Silence {
-    /// It may hold the fence's row, for which every writer waits.
-    HoldsRow,
-    /// It holds nothing but what DDL waits for.
-    HoldsTables,
-    /// It holds nothing between statements.
-    HoldsNothing,
+    /// The fence's row, for which every writer waits.
+    Row,
+    /// Tables' metadata, for which DDL waits.
+    Tables,
+    /// Nothing between statements.
+    Nothing,
 }
 
 impl Silence {
     fn seconds(self) -> u32 {
         match self {
-            Self::HoldsRow => 3,
-            Self::HoldsTables => 30,
-            Self::HoldsNothing => 3600,
+            Self::Row => 3,
+            Self::Tables => 30,
+            Self::Nothing => 3600,
         }
     }
 }
