@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
+use mysql_common::constants::StatusFlags;
 use shardlift::mysql::Login;
 use shardlift::mysql::wire::channel::{PacketReader, PacketWriter};
 use shardlift::mysql::wire::relay::{ClientSide, Outcome, RelayOptions, ReplyKind, Tracking};
@@ -140,7 +141,7 @@ impl Caller {
             more_follow: false,
             withhold: &[],
             tracking: &Tracking::SILENT,
-            in_transaction: None,
+            in_transaction: StatusFlags::empty(),
         };
         let mut client = ClientSide { reader: &mut self.reader, writer: &mut self.writer, stream: &mut self.nowhere };
         let relayed = self.wire.relay(&mut client, &options).await?;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mysql_common::constants::CapabilityFlags;
+use mysql_common::constants::{CapabilityFlags, StatusFlags};
 use shardlift::gateway::backend::Backend;
 use shardlift::local::{Account, Mysqld, MysqldSpec, Ports};
 use shardlift::mysql::wire::channel::{PacketReader, PacketWriter};
@@ -89,7 +89,7 @@ fn options(kind: ReplyKind, client_capabilities: CapabilityFlags) -> RelayOption
         more_follow: false,
         withhold: &[],
         tracking: &Tracking::SILENT,
-        in_transaction: None,
+        in_transaction: StatusFlags::empty(),
     }
 }
 

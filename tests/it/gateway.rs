@@ -6,6 +6,7 @@ mod corpus;
 mod ends;
 mod hostile;
 mod limits;
+mod pair;
 mod pause;
 mod raw;
 mod reply;

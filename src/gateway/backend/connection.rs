@@ -19,6 +19,7 @@ use crate::mysql::{
         ConnectOptions, Done, RawRow, Wire,
         channel::{PacketReader, PacketWriter},
         frame::Decoder,
+        ok::OkPacket,
         relay::{ClientSide, Outcome, RelayError, RelayOptions, Relayed, ReplyKind, Tracking},
         reply::lenenc,
     },
@@ -37,6 +38,8 @@ const OWN_ANSWER: usize = 1 << 20;
 const QUERY: u8 = 0x03;
 const STMT_PREPARE: u8 = 0x16;
 const STMT_CLOSE: u8 = 0x19;
+const SET_OPTION: u8 = 0x1B;
+const MULTI_STATEMENTS_OFF: [u8; 2] = [1, 0];
 
 /// A connection.
 #[derive(Debug)]
@@ -180,10 +183,28 @@ impl Backend {
         Ok(done)
     }
 
-    /// Asks for a sign of life. The status tells whether an error ended the transaction.
+    /// Asks for a sign of life.
     pub async fn ping(&mut self) -> Result<StatusFlags, MysqlError> {
         self.status = self.wire.ping().await?.status;
         Ok(self.status)
+    }
+
+    /// The status after an error, which has none, and what the server had yet to report: what of it the client is to be
+    /// told, and whether all of it can be carried to another connection. COM_SET_OPTION tells, and switches off what is
+    /// off; unlike a ping it leaves ROW_COUNT() and the diagnostics as they are.
+    pub async fn status_after_error(
+        &mut self,
+        tracking: &Tracking<'_>,
+    ) -> Result<(StatusFlags, Vec<u8>, bool), MysqlError> {
+        self.wire.request(SET_OPTION, &MULTI_STATEMENTS_OFF).await?;
+        let (relayed, packets) = self.own(ReplyKind::Simple, tracking).await?;
+        let Some(status) = relayed.status else { return Err(failure(relayed.outcome)) };
+        let told = match packets.first().filter(|_| relayed.reported) {
+            Some(packet) => OkPacket::parse(packet, true).map(|ok| ok.changes.to_vec()).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        self.soiled |= relayed.state_changed;
+        Ok((status, told, self.settings.absorb(&relayed.changed)))
     }
 
     /// [`Backend::request`] with a body in two parts.
@@ -263,7 +284,7 @@ impl Backend {
     /// Prepares a statement that is nobody else's; [`Backend::close_statement`] ends it.
     pub async fn prepare(&mut self, sql: &[u8]) -> Result<Statement, MysqlError> {
         self.wire.request(STMT_PREPARE, sql).await?;
-        let (relayed, _) = self.own(ReplyKind::Prepare { client_id: 0 }).await?;
+        let (relayed, _) = self.own(ReplyKind::Prepare { client_id: 0 }, &Tracking::SILENT).await?;
         match relayed.outcome {
             Outcome::Prepared { id, columns, params } => Ok(Statement { id, columns, params }),
             outcome => Err(failure(outcome)),
@@ -285,7 +306,7 @@ impl Backend {
 
     async fn execute_tracked(&mut self, sql: &[u8]) -> Result<Relayed, MysqlError> {
         self.request_query(sql).await?;
-        let (relayed, _) = self.own(ReplyKind::Query { cursor: false }).await?;
+        let (relayed, _) = self.own(ReplyKind::Query { cursor: false }, &Tracking::SILENT).await?;
         self.unreported = false;
         match relayed.outcome {
             Outcome::Done { .. } => Ok(relayed),
@@ -296,7 +317,7 @@ impl Backend {
     /// The first row of a small answer.
     pub async fn row(&mut self, sql: &[u8]) -> Result<Vec<Option<Vec<u8>>>, MysqlError> {
         self.request_query(sql).await?;
-        let (relayed, packets) = self.own(ReplyKind::Query { cursor: false }).await?;
+        let (relayed, packets) = self.own(ReplyKind::Query { cursor: false }, &Tracking::SILENT).await?;
         let unexpected = MysqlError::Unexpected { what: "no single row from a query that had to return one" };
         let Outcome::Rows { rows: 1 } = relayed.outcome else { return Err(failure(relayed.outcome)) };
         // The row stands before the end; the count is the first packet.
@@ -315,7 +336,7 @@ impl Backend {
     }
 
     /// Reads the reply to a command of our own, in whatever form the client's capabilities give it: its packets.
-    async fn own(&mut self, kind: ReplyKind) -> Result<(Relayed, Vec<Vec<u8>>), MysqlError> {
+    async fn own(&mut self, kind: ReplyKind, tracking: &Tracking<'_>) -> Result<(Relayed, Vec<Vec<u8>>), MysqlError> {
         const FOREVER: Duration = Duration::MAX;
         let mut kept = tokio::io::join(tokio::io::empty(), Vec::new());
         let (mut reader, mut writer) = (PacketReader::new(0, FOREVER), PacketWriter::new(FOREVER));
@@ -324,8 +345,8 @@ impl Backend {
             client_capabilities: self.wire.capabilities(),
             more_follow: false,
             withhold: &[],
-            tracking: &Tracking::SILENT,
-            in_transaction: None,
+            tracking,
+            in_transaction: StatusFlags::empty(),
         };
         let mut client = ClientSide { reader: &mut reader, writer: &mut writer, stream: &mut kept };
         let relayed = match self.wire.relay(&mut client, &options).await {

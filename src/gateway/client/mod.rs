@@ -23,6 +23,7 @@ pub mod stream;
 pub mod tls;
 pub mod users;
 
+mod column;
 mod link;
 mod login;
 mod result;
@@ -36,10 +37,11 @@ use tokio::time::timeout;
 pub use self::link::Budget;
 use self::link::Link;
 pub use self::{
+    column::ColumnSpec,
     command::Command,
     error::{ClientError, SqlError},
     keys::RsaKeys,
-    packets::{ColumnSpec, OkPacket, StateChange},
+    packets::{OkPacket, StateChange},
     stream::ClientStream,
     users::{Users, UsersError},
 };
@@ -131,9 +133,11 @@ impl Client {
         self.link.stream.is_encrypted()
     }
 
-    /// The last packet of a login (or of COM_CHANGE_USER): it is accepted.
+    /// The last packet of a login (or of COM_CHANGE_USER): it is accepted, with the database it asked for.
     pub async fn admit(&mut self, status: StatusFlags) -> Result<(), ClientError> {
-        self.ok(&OkPacket { status, ..OkPacket::default() }).await?;
+        let database = self.identity.database.clone().filter(|name| !name.is_empty());
+        let changes = database.map(|name| StateChange::Schema(name.into_bytes())).into_iter().collect();
+        self.ok(&OkPacket { status, changes, ..OkPacket::default() }).await?;
         self.flush().await
     }
 

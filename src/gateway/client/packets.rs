@@ -4,6 +4,7 @@
 
 use mysql_common::constants::{CapabilityFlags, ColumnFlags, ColumnType, SessionStateType, StatusFlags};
 
+use super::column::ColumnSpec;
 use super::error::SqlError;
 
 /// utf8mb4_0900_ai_ci, what the gateway's own texts are in.
@@ -43,42 +44,13 @@ pub enum StateChange {
     Schema(Vec<u8>),
     /// Something changed, whatever it was.
     State(bool),
-    /// What else a server reported (GTIDs, transaction state, …): its type and its data as they came.
-    Other(SessionStateType, Vec<u8>),
-}
-
-/// A column of a result the gateway makes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ColumnSpec {
-    /// The name clients see.
-    pub name: String,
-    /// Its table's name, usually empty.
-    pub table: String,
-    /// Its type.
-    pub kind: ColumnType,
-    /// Its flags.
-    pub flags: ColumnFlags,
-    /// The longest value, in bytes.
-    pub length: u32,
-}
-
-impl ColumnSpec {
-    /// A text column.
-    pub fn text(name: impl Into<String>) -> Self {
-        let (kind, flags) = (ColumnType::MYSQL_TYPE_VAR_STRING, ColumnFlags::empty());
-        ColumnSpec { name: name.into(), table: String::new(), kind, flags, length: 4 * 1024 }
-    }
-
-    /// The same column, declared a text.
-    pub fn as_text(&self) -> Self {
-        ColumnSpec { table: self.table.clone(), ..ColumnSpec::text(self.name.clone()) }
-    }
-
-    /// An integer column; its values are sent as text.
-    pub fn number(name: impl Into<String>) -> Self {
-        let (kind, flags) = (ColumnType::MYSQL_TYPE_LONGLONG, ColumnFlags::NUM_FLAG | ColumnFlags::BINARY_FLAG);
-        ColumnSpec { name: name.into(), table: String::new(), kind, flags, length: 21 }
-    }
+    /// A transaction was begun explicitly (true), or one that was is over. Told whatever `session_track_transaction_info`
+    /// says; what more that variable asks for is the server's to tell.
+    Transaction(bool),
+    /// Something that is not told, only that it is: a transaction was followed by another.
+    Untold,
+    /// What a server reported, encoded.
+    Reported(Vec<u8>),
 }
 
 /// Appends an OK packet.
@@ -127,7 +99,8 @@ pub fn column_count(out: &mut Vec<u8>, columns: usize, capabilities: CapabilityF
 /// Appends a column definition.
 pub fn column(out: &mut Vec<u8>, column: &ColumnSpec) {
     let table = column.table.as_bytes();
-    for text in [b"def", &b""[..], table, table, column.name.as_bytes(), column.name.as_bytes()] {
+    let original = if column.original { column.name.as_bytes() } else { b"" };
+    for text in [b"def", &b""[..], table, table, column.name.as_bytes(), original] {
         lenenc_bytes(out, text);
     }
     let binary = column.flags.contains(ColumnFlags::BINARY_FLAG);
@@ -136,7 +109,7 @@ pub fn column(out: &mut Vec<u8>, column: &ColumnSpec) {
     out.extend_from_slice(&column.length.to_le_bytes());
     out.push(column.kind as u8);
     out.extend_from_slice(&column.flags.bits().to_le_bytes());
-    out.extend_from_slice(&[0; 3]);
+    out.extend_from_slice(&[column.decimals, 0, 0]);
 }
 
 /// Appends a row of the text protocol; `None` is NULL.
@@ -149,13 +122,21 @@ pub fn text_row(out: &mut Vec<u8>, values: impl IntoIterator<Item = Option<impl 
     }
 }
 
-/// Appends a row of the binary protocol, all of whose `columns` are texts.
-pub fn binary_row(out: &mut Vec<u8>, columns: usize, values: impl IntoIterator<Item = Option<impl AsRef<[u8]>>>) {
+/// Appends a row of the binary protocol. Values come as texts; those of an integer column are digits.
+pub fn binary_row(
+    out: &mut Vec<u8>,
+    columns: &[ColumnSpec],
+    values: impl IntoIterator<Item = Option<impl AsRef<[u8]>>>,
+) {
     // The bitmap of NULLs begins at its third bit.
     let bitmap = out.len() + 1;
-    out.resize(bitmap + (columns + 2).div_ceil(8), 0);
+    out.resize(bitmap + (columns.len() + 2).div_ceil(8), 0);
     for (index, value) in values.into_iter().enumerate() {
         match value {
+            Some(digits) if columns.get(index).is_some_and(|column| column.kind == ColumnType::MYSQL_TYPE_LONG) => {
+                let number: u32 = str::from_utf8(digits.as_ref()).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+                out.extend_from_slice(&number.to_le_bytes());
+            }
             Some(value) => lenenc_bytes(out, value.as_ref()),
             None => {
                 let bit = index + 2;
@@ -206,23 +187,20 @@ fn eof(out: &mut Vec<u8>, warnings: u16, status: StatusFlags) {
 }
 
 fn ok_with_header(out: &mut Vec<u8>, header: u8, ok: &OkPacket, capabilities: CapabilityFlags) {
-    let changes = match capabilities.contains(CapabilityFlags::CLIENT_SESSION_TRACK) {
-        true => state_changes(&ok.changes),
-        false => Vec::new(),
-    };
+    let changed = capabilities.contains(CapabilityFlags::CLIENT_SESSION_TRACK) && !ok.changes.is_empty();
     let mut status = ok.status;
-    status.set(StatusFlags::SERVER_SESSION_STATE_CHANGED, !changes.is_empty());
+    status.set(StatusFlags::SERVER_SESSION_STATE_CHANGED, changed);
     out.push(header);
     lenenc(out, ok.affected_rows);
     lenenc(out, ok.last_insert_id);
     out.extend_from_slice(&status.bits().to_le_bytes());
     out.extend_from_slice(&ok.warnings.to_le_bytes());
     // As mysqld: the remark has its length also where the documentation has it end with the packet.
-    if !ok.info.is_empty() || !changes.is_empty() {
+    if !ok.info.is_empty() || changed {
         lenenc_bytes(out, &ok.info);
     }
-    if !changes.is_empty() {
-        lenenc_bytes(out, &changes);
+    if changed {
+        lenenc_bytes(out, &state_changes(&ok.changes));
     }
 }
 
@@ -244,9 +222,14 @@ fn state_changes(changes: &[StateChange]) -> Vec<u8> {
                 lenenc_bytes(&mut data, if *changed { b"1" } else { b"0" });
                 SessionStateType::SESSION_TRACK_STATE_CHANGE
             }
-            StateChange::Other(kind, bytes) => {
-                data.extend_from_slice(bytes);
-                *kind
+            StateChange::Transaction(begun) => {
+                lenenc_bytes(&mut data, if *begun { b"T_______" } else { b"________" });
+                SessionStateType::SESSION_TRACK_TRANSACTION_STATE
+            }
+            StateChange::Untold => continue,
+            StateChange::Reported(block) => {
+                out.extend_from_slice(block);
+                continue;
             }
         };
         out.push(kind as u8);
@@ -296,6 +279,14 @@ mod tests {
         assert!(matches!(&changes[2], SessionStateChange::IsTracked(true)), "{changes:?}");
         assert_eq!(changes.len(), 3);
 
+        let begun = |changes| OkPacket { status: StatusFlags::from_bits_retain(3), changes, ..OkPacket::default() };
+        packet.clear();
+        ok(&mut packet, &begun(vec![StateChange::Transaction(true)]), MODERN);
+        assert_eq!(packet, b"\0\0\0\x03\x40\0\0\0\x0b\x05\t\x08T_______");
+        packet.clear();
+        ok(&mut packet, &begun(vec![StateChange::Untold]), MODERN);
+        assert_eq!(packet, b"\0\0\0\x03\x40\0\0\0\0");
+
         packet.clear();
         ok(&mut packet, &sent, OLD);
         assert_eq!(packet.split_at(packet.len() - 16).1, b"\x0fRows matched: 1");
@@ -329,8 +320,12 @@ mod tests {
     #[test]
     fn nulls_of_binary_rows_are_marked() {
         let mut packet = Vec::new();
-        binary_row(&mut packet, 7, [Some("a"), None, Some(""), None, None, None, None]);
+        let seven: Vec<_> = (0..7).map(|n| ColumnSpec::text(n.to_string())).collect();
+        binary_row(&mut packet, &seven, [Some("a"), None, Some(""), None, None, None, None]);
         assert_eq!(packet, [0, 0b1110_1000, 0b0000_0001, 1, b'a', 0]);
+        packet.clear();
+        binary_row(&mut packet, &ColumnSpec::diagnostics(), [Some("Error"), Some("1049"), Some("x")]);
+        assert_eq!(packet, b"\0\0\x05Error\x19\x04\0\0\x01x");
         packet.clear();
         prepared(&mut packet, 7, 2, MODERN);
         let read = ParseBuf(&packet).parse::<StmtPacket>(()).unwrap();

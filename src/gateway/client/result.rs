@@ -2,11 +2,7 @@
 
 use mysql_common::constants::StatusFlags;
 
-use super::{
-    Client,
-    error::ClientError,
-    packets::{self, ColumnSpec},
-};
+use super::{Client, ColumnSpec, error::ClientError, packets};
 
 /// How rows are sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +27,7 @@ impl Client {
         self.result(Protocol::Text, columns, rows, warnings, status).await
     }
 
-    /// Queues the same result set for COM_STMT_EXECUTE. All its columns are texts.
+    /// Queues the same result set for COM_STMT_EXECUTE.
     pub async fn binary_result<Row, Text>(
         &mut self,
         columns: &[ColumnSpec],
@@ -54,7 +50,7 @@ impl Client {
         if columns.is_empty() {
             return Ok(());
         }
-        self.columns(Protocol::Binary, columns, status).await
+        self.columns(columns, status).await
     }
 
     async fn result<Row, Text>(
@@ -72,12 +68,12 @@ impl Client {
         let mut packet = Vec::new();
         packets::column_count(&mut packet, columns.len(), self.identity.capabilities);
         self.packet(&packet).await?;
-        self.columns(protocol, columns, status).await?;
+        self.columns(columns, status).await?;
         for row in rows {
             packet.clear();
             match protocol {
                 Protocol::Text => packets::text_row(&mut packet, row),
-                Protocol::Binary => packets::binary_row(&mut packet, columns.len(), row),
+                Protocol::Binary => packets::binary_row(&mut packet, columns, row),
             }
             self.packet(&packet).await?;
         }
@@ -86,19 +82,11 @@ impl Client {
         self.packet(&packet).await
     }
 
-    async fn columns(
-        &mut self,
-        protocol: Protocol,
-        columns: &[ColumnSpec],
-        status: StatusFlags,
-    ) -> Result<(), ClientError> {
+    async fn columns(&mut self, columns: &[ColumnSpec], status: StatusFlags) -> Result<(), ClientError> {
         let mut packet = Vec::new();
         for column in columns {
             packet.clear();
-            match protocol {
-                Protocol::Text => packets::column(&mut packet, column),
-                Protocol::Binary => packets::column(&mut packet, &column.as_text()),
-            }
+            packets::column(&mut packet, column);
             self.packet(&packet).await?;
         }
         packet.clear();

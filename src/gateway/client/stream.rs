@@ -17,6 +17,8 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
+use crate::mysql::wire::stream::keep_alive;
+
 /// How long the peer may take to hear our last words.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -32,9 +34,10 @@ pub enum ClientStream {
 }
 
 impl ClientStream {
-    /// An accepted TCP connection. Small packets are not held back.
+    /// An accepted TCP connection. Small packets are not held back; that its peer has vanished is noticed.
     pub fn tcp(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        keep_alive(&stream)?;
         Ok(ClientStream::Tcp(stream))
     }
 

@@ -1,5 +1,7 @@
 //! The names of databases in a statement's text: the client's are keyspaces, the server's are schemas.
 
+use std::ops::Range;
+
 use super::place::shown_database;
 use super::{Router, Statement, Tablet, show_tables};
 use crate::gateway::sql::{Edit, Kind, Name, Qualified, Show, quote_identifier};
@@ -47,7 +49,18 @@ impl Router<'_> {
         // The server would tell its schema, or another keyspace's than the session's.
         if home != Some(schema) {
             let told = home.map_or("NULL".into(), |home| format!("'{home}'"));
-            let told = |span: &std::ops::Range<usize>| Edit { span: span.clone(), with: told.clone().into_bytes() };
+            let told = |span: &Range<usize>| {
+                let name = sql.get(span.clone()).unwrap_or_default();
+                let with = match is_first_column(sql, span) {
+                    // With the function's own name and type.
+                    true => {
+                        let name = quote_identifier(&String::from_utf8_lossy(name));
+                        [format!("CAST({told} AS CHAR(64)) AS ").as_bytes(), &name].concat()
+                    }
+                    false => told.clone().into_bytes(),
+                };
+                Edit { span: span.clone(), with }
+            };
             edits.extend(statement.uses.database_function.iter().map(told));
         }
         edits.sort_by_key(|edit| edit.span.start);
@@ -61,4 +74,12 @@ impl Router<'_> {
             || statement.tables.iter().any(|table| table.database.as_ref().is_some_and(|name| name.text == database));
         self.view.keyspace(database).is_some() || by_table()
     }
+}
+
+/// Whether what stands there is the first column selected, with nothing but columns behind it, as drivers ask for their
+/// database.
+fn is_first_column(sql: &[u8], span: &Range<usize>) -> bool {
+    let before = sql.get(..span.start).unwrap_or_default().trim_ascii();
+    let after = sql.get(span.end..).unwrap_or_default().trim_ascii();
+    before.eq_ignore_ascii_case(b"SELECT") && matches!(after, b"" | b";" | [b',', ..])
 }

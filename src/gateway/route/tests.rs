@@ -97,7 +97,7 @@ fn without_a_keyspace_names_must_say() {
     let none = Case::new("", Cluster::default());
     none.goes(100, &["SELECT 1", "SELECT @@version", "SHOW VARIABLES", "SELECT * FROM information_schema.tables"]);
     none.goes(200, &["SELECT * FROM legacy.t", "SHOW TABLES FROM legacy"]);
-    none.becomes(100, "SELECT DATABASE()", "SELECT NULL");
+    none.becomes(100, "SELECT DATABASE()", "SELECT CAST(NULL AS CHAR(64)) AS `DATABASE()`");
     none.refuses(
         1046,
         "No database selected",
@@ -189,7 +189,7 @@ fn schemas_of_other_names_are_translated() {
         ("SELECT commerce.f(1)", "SELECT `shop`.f(1)"),
         ("SHOW COLUMNS FROM corder FROM commerce", "SHOW COLUMNS FROM corder FROM `shop`"),
         ("SHOW TABLE STATUS FROM commerce", "SHOW TABLE STATUS FROM `shop`"),
-        ("SELECT DATABASE(), SCHEMA( )", "SELECT 'commerce', 'commerce'"),
+        ("SELECT DATABASE(), SCHEMA( )", "SELECT CAST('commerce' AS CHAR(64)) AS `DATABASE()`, 'commerce'"),
         ("SELECT 'commerce.corder' -- commerce.corder", "SELECT 'commerce.corder' -- commerce.corder"),
         ("SELECT * FROM information_schema.tables", "SELECT * FROM information_schema.tables"),
         ("PREPARE s FROM 'SELECT * FROM corder'", "PREPARE s FROM 'SELECT * FROM corder'"),
@@ -258,7 +258,7 @@ fn replicas_are_taken_by_health_and_get_reads_only() {
 fn a_system_schema_may_be_the_default() {
     let case = Case::new("information_schema", Cluster::default());
     case.becomes(100, "SELECT * FROM tables t", "SELECT * FROM `information_schema`.tables t");
-    case.becomes(100, "SELECT DATABASE()", "SELECT 'information_schema'");
+    case.becomes(100, "SELECT DATABASE()", "SELECT CAST('information_schema' AS CHAR(64)) AS `DATABASE()`");
     case.goes(100, &["SELECT * FROM commerce.corder", "SELECT * FROM mysql.user"]);
     let (_, text) = case.ask("SHOW TABLES").unwrap();
     assert!(text.contains("AS `Tables_in_information_schema`"), "{text}");

@@ -5,11 +5,11 @@ use tokio::time::timeout;
 
 use crate::gateway::backend::Checkout;
 use crate::gateway::sql::{Handler, Kind, SqlMode, Statement};
-use crate::mysql::wire::relay::{Outcome, Relayed};
+use crate::mysql::wire::relay::{Outcome, Relayed, Tracking};
 
 use super::Session;
 use super::local::UNSAFE;
-use super::send::{Ask, OWN};
+use super::send::{Ask, OWN, is_told};
 use super::txn::Txn;
 
 impl Session {
@@ -28,11 +28,11 @@ impl Session {
         self.last.refusal = None;
         self.last.at = Some((alias.clone(), checkout.backend.connection_id()));
         let status = match relayed.status {
-            Some(status) => Some(status),
+            Some(status) => Some((status, carried)),
             // An error may have ended a transaction, or left one that a procedure began, and does not say so.
-            None => timeout(OWN, checkout.backend.ping()).await.ok().and_then(Result::ok),
+            None => self.status_after_error(&mut checkout).await,
         };
-        let Some(status) = status else {
+        let Some((status, carried)) = status else {
             let text = format!("the connection to tablet {alias} was lost after an error");
             drop(checkout);
             drop(self.doom(&text));
@@ -76,5 +76,17 @@ impl Session {
                 drop(self.doom("statements in this character set cannot be read safely by a gateway"));
             }
         }
+    }
+
+    /// The session's status after an error, and whether all that changed can be carried to another connection. What the
+    /// client has yet to hear is noted.
+    async fn status_after_error(&mut self, checkout: &mut Checkout) -> Option<(StatusFlags, bool)> {
+        let keyspace = self.target.keyspace.as_ref().map(ToString::to_string);
+        let schema = |_: &str| keyspace.clone();
+        let tracking = Tracking { variables: &is_told, schema: &schema, ..Tracking::SILENT };
+        let asked = timeout(OWN, checkout.backend.status_after_error(&tracking)).await;
+        let (status, told, carried) = asked.ok()?.ok()?;
+        self.untold.extend_from_slice(&told);
+        Some((status, carried))
     }
 }

@@ -124,8 +124,8 @@ impl Session {
         let says = |text: &Vec<u8>| text.to_ascii_uppercase().windows(12).any(|word| word == b"SERIALIZABLE");
         within
             && (self.settings.get("transaction_isolation").map_or(self.base_serializable, |set| set == "SERIALIZABLE")
-                || self.characteristics.as_ref().is_some_and(says)
-                || self.txn.tablet().is_some() && self.origin.characteristics.as_ref().is_some_and(says))
+                || self.characteristics.iter().any(says)
+                || self.txn.tablet().is_some() && self.origin.characteristics.iter().any(says))
     }
 
     /// What becomes of a statement that is about to be sent if a fence refuses it.
@@ -261,7 +261,9 @@ impl Session {
     /// Has the transaction that was rolled back begin with the next statement.
     fn begin_again(&mut self) {
         let Origin { characteristics, begun, .. } = std::mem::take(&mut self.origin);
-        self.characteristics = characteristics.or(self.characteristics.take());
+        if !characteristics.is_empty() {
+            self.characteristics = characteristics;
+        }
         if let Some((text, read_only)) = begun {
             self.txn = Txn::Begun { text, read_only };
         }

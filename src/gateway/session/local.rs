@@ -8,20 +8,25 @@ use crate::gateway::client::{ClientError, ColumnSpec, SqlError, StateChange, pac
 use crate::gateway::route::parse_target;
 use crate::gateway::sessions::Target as Found;
 use crate::gateway::show::{self, Answer};
-use crate::gateway::sql::{Assignment, Kind, Scope, Statement, TransactionScope, analyze, quote_identifier};
+use crate::gateway::sql::{Assignment, Kind, Name, Scope, Statement, TransactionScope, analyze, quote_identifier};
 use crate::gateway::view::Tablet;
 use crate::model::workflow::TabletType;
 use crate::mysql::wire::relay::ReplyKind;
 
 use super::lend::READ_ONLY;
+use super::send::Follows;
 use super::txn::Txn;
 use super::{Flow, Session};
 
 const FIELD_LIST: u8 = 0x04;
+/// SET TRANSACTIONs kept for the next transaction; the last of each sort is what counts.
+const MOST_CHARACTERISTICS: usize = 16;
 /// Character sets in which a backslash or a quote may be part of a character: texts in them cannot be read safely.
 pub(super) const UNSAFE: [&str; 6] = ["big5", "cp932", "gb18030", "gbk", "sjis", "ucs2"];
 /// What the gateway needs for itself on every connection.
 const OWN: [&str; 3] = ["session_track_system_variables", "session_track_schema", "session_track_state_change"];
+/// What makes a server tell more of a transaction than its beginning and end.
+const TRANSACTION_INFO: &str = "session_track_transaction_info";
 /// The variable that lets streams pass the fences (design §5.1).
 const STREAM: &str = "shardlift_stream";
 
@@ -50,30 +55,38 @@ impl Session {
             Kind::SetTransaction { scope: TransactionScope::Next }
                 if statement.certain && self.txn.tablet().is_none() =>
             {
-                self.characteristics = Some(sql.to_vec());
+                if self.characteristics.len() == MOST_CHARACTERISTICS {
+                    self.characteristics.remove(0);
+                }
+                self.characteristics.push(sql.to_vec());
                 self.done_with(Vec::new(), more).await?
             }
-            Kind::Use(name) => match sql.get(name.span.end..).map(<[u8]>::trim_ascii) {
-                None | Some(b"" | b"`" | b";" | b"`;") => self.aim(&name.text, more).await?,
-                Some(rest) => self.fail(SqlError::syntax(rest)).await?,
+            Kind::Use(name) => match use_fault(name, sql) {
+                None => self.aim(&name.text, more).await?,
+                Some(error) => self.fail(error).await?,
             },
             Kind::Begin { consistent_snapshot: false, read_only }
                 if statement.certain && self.txn.tablet().is_none() =>
             {
-                self.txn = Txn::Begun { text: sql.to_vec(), read_only: self.begins_read_only(*read_only) };
-                self.done_with(Vec::new(), more).await?
+                let next = Txn::Begun { text: sql.to_vec(), read_only: self.begins_read_only(*read_only) };
+                let changes = self.txn.becomes(next);
+                self.done_with(changes, more).await?
             }
             Kind::Commit { chain, release } | Kind::Rollback { chain, release }
-                if self.txn.tablet().is_none()
+                if statement.certain
+                    && self.txn.tablet().is_none()
                     && self.held.is_empty()
                     && self.settings.get("completion_type").is_none() =>
             {
-                self.characteristics = None;
-                self.txn = match *chain {
-                    true => Txn::Begun { text: b"BEGIN".to_vec(), read_only: self.begins_read_only(None) },
-                    false => Txn::None,
+                let next = match *chain {
+                    true => self.txn.chained(self.begins_read_only(None)),
+                    false => {
+                        self.characteristics.clear();
+                        Txn::None
+                    }
                 };
-                self.done_with(Vec::new(), more).await?;
+                let changes = self.txn.becomes(next);
+                self.done_with(changes, more).await?;
                 if *release { Flow::Quit } else { Flow::On }
             }
             Kind::Kill { query_only, id } => self.kill(*id, *query_only, more).await?,
@@ -97,7 +110,13 @@ impl Session {
 
     /// Whether a transaction that says this of writing is read only.
     fn begins_read_only(&self, said: Option<bool>) -> bool {
-        said.unwrap_or_else(|| {
+        let has = |text: &[u8], word: &[u8]| text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+        let next = self.characteristics.iter().rev().find_map(|text| match (has(text, b"only"), has(text, b"write")) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        });
+        said.or(next).unwrap_or_else(|| {
             self.settings.get(READ_ONLY) == Some("ON") || self.target.tablet_type != TabletType::Primary
         })
     }
@@ -135,13 +154,13 @@ impl Session {
 
     /// COM_INIT_DB.
     pub(super) async fn use_target(&mut self, text: &str) -> Result<Flow, ClientError> {
-        self.aim(text, false).await
+        match text.is_empty() {
+            true => self.fail(SqlError::new(1046, b"3D000", "No database selected")).await,
+            false => self.aim(text, false).await,
+        }
     }
 
     async fn aim(&mut self, text: &str, more: bool) -> Result<Flow, ClientError> {
-        if text.is_empty() {
-            return self.fail(SqlError::syntax(b"")).await;
-        }
         match parse_target(&self.view(), text) {
             Ok(target) => self.target = target,
             Err(refusal) => return self.fail(refusal.into()).await,
@@ -159,7 +178,7 @@ impl Session {
         if !show.eq_ignore_ascii_case(b"SHOW") || !listed {
             return Ok(None);
         }
-        let columns = [ColumnSpec::text("Level"), ColumnSpec::number("Code"), ColumnSpec::text("Message")];
+        let columns = ColumnSpec::diagnostics();
         let row = vec!["Error".to_owned(), refusal.code.to_string(), refusal.message.clone()];
         let flow = self.table(&columns, vec![row], binary, more).await?;
         self.last.refusal = Some(refusal);
@@ -223,7 +242,7 @@ impl Session {
         if let Err(error) = checkout.backend.request(FIELD_LIST, &body).await {
             return self.gone(&error, checkout, false).await;
         }
-        match self.exchange(&mut checkout, ReplyKind::Rows, false, &[]).await {
+        match self.exchange(&mut checkout, ReplyKind::Rows, Follows::default()).await {
             Ok(_) => {
                 self.settle(checkout);
                 Ok(Flow::On)
@@ -231,6 +250,13 @@ impl Session {
             Err(error) => self.broken(error, checkout).await,
         }
     }
+}
+
+/// What is wrong with a USE.
+pub(super) fn use_fault(name: &Name, sql: &[u8]) -> Option<SqlError> {
+    let rest = sql.get(name.span.end..).map(<[u8]>::trim_ascii).unwrap_or_default();
+    let ends = matches!(rest, b"" | b"`" | b";" | b"`;");
+    (!ends || name.text.is_empty()).then(|| SqlError::syntax(if ends { b"" } else { rest }))
 }
 
 /// Whether a session on a replica asks to be allowed to write.
@@ -248,14 +274,19 @@ fn refused_setting(assignments: &[Assignment], sql: &[u8]) -> Option<SqlError> {
     let refuse = |text: String| Some(SqlError::new(1235, b"42000", text));
     for assignment in assignments {
         let name = assignment.name.as_str();
+        let value = String::from_utf8_lossy(sql.get(assignment.value.clone()).unwrap_or_default()).to_lowercase();
         if OWN.contains(&name) {
             return refuse(format!("{name} cannot be set through the gateway, which uses it itself"));
+        }
+        if name == TRANSACTION_INFO && !matches!(value.trim().trim_matches(['\'', '"']), "off" | "0" | "default") {
+            return refuse(format!(
+                "{name} cannot be set through the gateway, which answers BEGIN before a server knows of the transaction"
+            ));
         }
         if assignment.scope == Scope::User && name == STREAM {
             return refuse(format!("@{STREAM} is what shardlift's own streams are known by; it cannot be set here"));
         }
         let charset = matches!(assignment.scope, Scope::Names | Scope::CharacterSet) || name == "character_set_client";
-        let value = String::from_utf8_lossy(sql.get(assignment.value.clone()).unwrap_or_default()).to_lowercase();
         let word: String =
             value.chars().skip_while(|c| "'\"`".contains(*c)).take_while(char::is_ascii_alphanumeric).collect();
         if charset && UNSAFE.contains(&word.as_str()) {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`statement`] | texts: one statement after another |
 //! | [`send`] | one statement to one tablet, and its reply back |
+//! | [`ready`] | what comes before it on its connection |
 //! | [`digest`] | what the reply says of the session |
 //! | [`lend`] | connections: taken, kept, given back |
 //! | [`hold`] | what is held, sent again or given up while traffic is switched |
@@ -25,6 +26,7 @@ mod local;
 mod nature;
 mod parameters;
 mod prepared;
+mod ready;
 mod send;
 mod statement;
 mod txn;
@@ -93,11 +95,13 @@ pub struct Session {
     txn: Txn,
     origin: Origin,
     /// SET TRANSACTION for the next transaction, which no server has seen yet.
-    characteristics: Option<Vec<u8>>,
+    characteristics: Vec<Vec<u8>>,
     /// The rules as they were at the last PREPARE or HANDLER OPEN.
     rules_at_prepare: Option<Arc<RoutingRules>>,
     /// Something of the session is lost; it ends with the present command.
     doomed: bool,
+    /// What servers reported behind errors, and the client has yet to be told.
+    untold: Vec<u8>,
     keep: Keep,
     held: Vec<Checkout>,
     /// Which tablet's connection has the user variables as they were set last.
@@ -125,9 +129,10 @@ impl Session {
             base_serializable: false,
             txn: Txn::None,
             origin: Origin::default(),
-            characteristics: None,
+            characteristics: Vec::new(),
             rules_at_prepare: None,
             doomed: false,
+            untold: Vec::new(),
             keep: Keep::default(),
             held: Vec::new(),
             variables_at: None,
@@ -253,11 +258,14 @@ impl Session {
 
     /// The status of what is answered here.
     fn status(&self) -> StatusFlags {
+        const READ_ONLY: StatusFlags = StatusFlags::SERVER_STATUS_IN_TRANS_READONLY;
         let mut status = StatusFlags::empty();
         status.set(StatusFlags::SERVER_STATUS_AUTOCOMMIT, self.settings.get("autocommit") != Some("OFF"));
         status.set(StatusFlags::SERVER_STATUS_IN_TRANS, self.txn.is_active());
-        let read_only = matches!(self.txn, Txn::Begun { read_only: true, .. });
-        status.set(StatusFlags::SERVER_STATUS_IN_TRANS_READONLY, read_only);
+        status |= self.txn.flags_of_begun();
+        let open = self.held.iter().find(|held| Some(held.key().tablet()) == self.txn.tablet());
+        let read_only = open.is_some_and(|open| open.backend.status().contains(READ_ONLY));
+        status.set(READ_ONLY, read_only || status.contains(READ_ONLY));
         status.set(StatusFlags::SERVER_STATUS_NO_BACKSLASH_ESCAPES, self.mode.no_backslash_escapes);
         status
     }
@@ -267,7 +275,10 @@ impl Session {
         self.done_with(Vec::new(), false).await
     }
 
-    async fn done_with(&mut self, changes: Vec<StateChange>, more: bool) -> Result<Flow, ClientError> {
+    async fn done_with(&mut self, mut changes: Vec<StateChange>, more: bool) -> Result<Flow, ClientError> {
+        if !self.untold.is_empty() {
+            changes.insert(0, StateChange::Reported(std::mem::take(&mut self.untold)));
+        }
         let mut status = self.status();
         status.set(StatusFlags::SERVER_MORE_RESULTS_EXISTS, more);
         self.client.ok(&OkPacket { status, changes, ..OkPacket::default() }).await?;
@@ -287,7 +298,9 @@ impl Session {
         self.settings = Settings::default();
         self.mode = self.base_mode;
         (self.txn, self.origin) = (Txn::None, Origin::default());
-        (self.characteristics, self.rules_at_prepare) = (None, None);
+        self.rules_at_prepare = None;
+        self.characteristics.clear();
+        self.untold.clear();
         self.statements = Statements::default();
         self.last = Last::default();
     }

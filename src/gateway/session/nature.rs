@@ -27,7 +27,8 @@ pub(super) fn is_indifferent(statement: &Statement, sql: &[u8]) -> bool {
 /// Whether a statement that is [indifferent](is_indifferent) is about what the session has on a connection it keeps. Others
 /// follow the target: `@@server_id` is asked of the server the session is aimed at.
 pub(super) fn is_bound(statement: &Statement) -> bool {
-    statement.uses.advisory_locks || !matches!(statement.kind, Kind::Query | Kind::Do | Kind::Set(_))
+    let uses = &statement.uses;
+    uses.advisory_locks || uses.asks_for_locks || !matches!(statement.kind, Kind::Query | Kind::Do | Kind::Set(_))
 }
 
 /// Whether it asks for what the statement before it left on its connection.

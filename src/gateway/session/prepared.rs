@@ -13,12 +13,15 @@ use mysql_common::constants::CapabilityFlags;
 
 use crate::gateway::backend::{self, Checkout};
 use crate::gateway::client::{ClientError, ColumnSpec, SqlError};
-use crate::gateway::sql::{Kind, Statement, analyze, splice, split};
+use crate::gateway::sql::{Kind, Statement, splice};
 use crate::model::TabletAlias;
 use crate::mysql::wire::relay::{Outcome, ReplyKind};
 
+use super::local::use_fault;
 use super::parameters::complete;
-use super::send::{Ask, NotSent};
+use super::ready::NotSent;
+use super::send::{Ask, Follows};
+use super::txn::{Origin, Txn};
 use super::{Flow, Session};
 
 const EXECUTE: u8 = 0x17;
@@ -101,13 +104,17 @@ impl Session {
             );
             return self.fail(SqlError::new(1461, b"42000", text)).await;
         }
-        if let [_, second, ..] = split(sql, self.mode).as_slice() {
-            return self.fail(SqlError::syntax(sql.get(second.start..).unwrap_or_default())).await;
-        }
-        let statement = analyze(sql, self.mode);
-        if matches!(statement.kind, Kind::Use(_) | Kind::Begin { .. } | Kind::Kill { .. }) {
-            let text = "This command is not supported in the prepared statement protocol yet";
-            return self.fail(SqlError::new(1295, b"HY000", text)).await;
+        let statement = match self.alone(sql) {
+            Ok(statement) => statement,
+            Err(error) => return self.fail(error).await,
+        };
+        let fault = match &statement.kind {
+            Kind::Use(name) => use_fault(name, sql).or_else(not_preparable),
+            Kind::Begin { .. } if statement.certain => not_preparable(),
+            _ => None,
+        };
+        if let Some(error) = fault {
+            return self.fail(error).await;
         }
         let mut prepared = Prepared {
             sql: Bytes::copy_from_slice(sql),
@@ -129,7 +136,19 @@ impl Session {
                 Err(error) => self.fail(error).await,
             };
         }
-        let (mut checkout, text) = match self.where_to(&prepared).await {
+        if matches!(prepared.statement.kind, Kind::Kill { .. }) {
+            let (id, status) = (self.statements.insert(prepared), self.status());
+            self.client.prepared(id, &[], status).await?;
+            return Ok(Flow::On);
+        }
+        let placed = match self.where_to(&prepared).await {
+            Ok((mut checkout, text)) => match self.begin_read_only(&prepared.statement, &mut checkout).await {
+                Ok(()) => Ok((checkout, text)),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        let (mut checkout, text) = match placed {
             Ok(found) => found,
             Err(NotSent::Told(error)) => return self.fail(error).await,
             Err(NotSent::Lost(error)) => return self.fail(SqlError::new(2013, b"HY000", error.to_string())).await,
@@ -138,7 +157,7 @@ impl Session {
         if let Err(error) = checkout.backend.request(PREPARE, &text).await {
             return self.gone(&error, checkout, false).await;
         }
-        match self.exchange(&mut checkout, ReplyKind::Prepare { client_id }, false, &[]).await {
+        match self.exchange(&mut checkout, ReplyKind::Prepare { client_id }, Follows::default()).await {
             Ok((relayed, _)) => {
                 self.last.refusal = None;
                 self.last.any = true;
@@ -301,7 +320,7 @@ impl Session {
         if let Err(error) = checkout.backend.request(FETCH, &body).await {
             return self.gone(&error, checkout, false).await;
         }
-        match self.exchange(&mut checkout, ReplyKind::Rows, false, &[]).await {
+        match self.exchange(&mut checkout, ReplyKind::Rows, Follows::default()).await {
             Ok((relayed, _)) => {
                 self.settle(checkout);
                 Ok(if matches!(relayed.outcome, Outcome::Failed { .. }) { Flow::Failed } else { Flow::On })
@@ -321,9 +340,27 @@ impl Session {
         Ok((checkout, splice(&prepared.sql, &mut route.edits)))
     }
 
+    /// Begins a read-only transaction for the preparation of a write, which the server refuses in one.
+    async fn begin_read_only(&mut self, statement: &Statement, checkout: &mut Checkout) -> Result<(), NotSent> {
+        if let (Txn::Begun { text, read_only: true }, Kind::Dml(_)) = (&self.txn, &statement.kind) {
+            for text in std::mem::take(&mut self.characteristics) {
+                checkout.backend.execute(&text).await?;
+            }
+            checkout.backend.execute(text).await?;
+            self.txn = Txn::Open(checkout.key().tablet().clone());
+            self.origin = Origin::default();
+        }
+        Ok(())
+    }
+
     async fn unknown(&mut self, id: u32, what: &str) -> Result<Flow, ClientError> {
         self.fail(unknown(id, what)).await
     }
+}
+
+fn not_preparable() -> Option<SqlError> {
+    let text = "This command is not supported in the prepared statement protocol yet";
+    Some(SqlError::new(1295, b"HY000", text))
 }
 
 fn unknown(id: u32, what: &str) -> SqlError {

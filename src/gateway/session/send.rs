@@ -16,7 +16,7 @@ use crate::gateway::backend::Checkout;
 use crate::gateway::buffer::plan::Refused;
 use crate::gateway::client::{ClientError, SqlError};
 use crate::gateway::route::{Refusal, Route, Router};
-use crate::gateway::sql::{Handler, Kind, Statement, splice};
+use crate::gateway::sql::{Kind, Statement, splice};
 use crate::gateway::view::View;
 use crate::metrics::{Outcome as Ended, Refusal as Reason, RouteMetrics};
 use crate::model::fence::FENCE_ERRNO;
@@ -25,9 +25,8 @@ use crate::mysql::wire::channel::ChannelError;
 use crate::mysql::wire::relay::{ClientSide, Outcome, Reached, RelayError, RelayOptions, Relayed, ReplyKind, Tracking};
 
 use super::hold::{Stopped, Waits};
-use super::nature::{asks_back, asks_insert_id_only, begins_nothing};
 use super::prepared::CURSOR;
-use super::txn::{Origin, Txn};
+pub(super) use super::ready::NotSent;
 use super::verb::verb;
 use super::{Flow, Session};
 
@@ -169,7 +168,9 @@ impl Session {
         }
         let kind = ReplyKind::Query { cursor: ask.wants_cursor() };
         let withhold: &[u16] = if refused == Refused::Told { &[] } else { &[FENCE_ERRNO] };
-        let (relayed, carried) = match self.exchange(&mut checkout, kind, more, withhold).await {
+        let touched = self.txn.is_active() && self.begins_another(&statement.kind);
+        let follows = Follows { more, touched, withhold };
+        let (relayed, carried) = match self.exchange(&mut checkout, kind, follows).await {
             Ok(relayed) => relayed,
             Err(error) => {
                 let ended = if matches!(error, RelayError::Client(_)) { Ended::Abandoned } else { Ended::Lost };
@@ -198,67 +199,6 @@ impl Session {
         }))
     }
 
-    /// What was prepared or opened in SQL before tables moved must not be used after.
-    fn outdated(&self, statement: &Statement) -> Option<SqlError> {
-        let uses = matches!(statement.kind, Kind::Execute { .. } | Kind::Handler(Handler::Read));
-        let moved = uses && self.rules_at_prepare.as_ref().is_some_and(|rules| !Arc::ptr_eq(rules, &self.view().rules));
-        moved.then(|| {
-            let text = "the routing rules have changed since this was prepared or opened: do that again";
-            SqlError::new(1235, b"42000", text)
-        })
-    }
-
-    /// Does on a connection what must be done there before the statement.
-    async fn make_ready(&mut self, statement: &Statement, sql: &[u8], checkout: &mut Checkout) -> Result<(), NotSent> {
-        let asks_back = asks_back(statement);
-        for held in self.held.iter_mut().filter(|held| held.backend.is_unread()) {
-            held.backend.read_back().await?;
-            self.settings = held.backend.settings().clone();
-        }
-        let alias = checkout.key().tablet().clone();
-        let wanted = self.wanted(&alias);
-        if checkout.backend.is_unread() && !asks_back {
-            checkout.backend.read_back().await?;
-        } else if !checkout.backend.is_unread() {
-            checkout.backend.follow(&wanted).await?;
-        }
-        self.carry_variables(checkout).await?;
-        let same = self.last.at.as_ref().is_none_or(|(at, id)| *at == alias && *id == checkout.backend.connection_id());
-        if asks_back && (!same || !self.last.any) {
-            if self.last.any && !asks_insert_id_only(statement, sql) {
-                let text = "what the last statement left for this one is not on this connection: it ran on another tablet, or \
-                            its connection has served another session since; ask in one transaction, or raise --pool-size";
-                return Err(NotSent::Told(SqlError::new(1105, b"HY000", text)));
-            }
-            if !self.last.any {
-                // Another session's leavings are none of this one's business.
-                checkout.backend.reset().await?;
-                checkout.backend.prepare_for(&wanted).await?;
-            }
-            let sql = format!("SET last_insert_id = {}", self.last.insert_id);
-            checkout.backend.execute(sql.as_bytes()).await?;
-        }
-        if begins_nothing(statement, sql) {
-            return Ok(());
-        }
-        if self.txn.tablet().is_none() {
-            self.origin = Origin::default();
-        }
-        if let Some(text) = self.characteristics.take() {
-            checkout.backend.execute(&text).await?;
-            self.origin.characteristics = Some(text);
-        }
-        match std::mem::take(&mut self.txn) {
-            Txn::Begun { text, read_only } => {
-                checkout.backend.execute(&text).await?;
-                self.txn = Txn::Open(alias);
-                self.origin.begun = Some((text, read_only));
-            }
-            other => self.txn = other,
-        }
-        Ok(())
-    }
-
     async fn request(&mut self, checkout: &mut Checkout, sql: &[u8], ask: Ask<'_>) -> Result<(), NotSent> {
         match ask {
             Ask::Text(attributes) => checkout.backend.request_parts(QUERY, attributes, sql).await?,
@@ -267,13 +207,23 @@ impl Session {
         Ok(())
     }
 
+    /// Whether a transaction that ends with this is followed by another.
+    fn begins_another(&self, kind: &Kind) -> bool {
+        match kind {
+            Kind::Begin { .. } => true,
+            Kind::Commit { chain, release } | Kind::Rollback { chain, release } => {
+                *chain || !release && self.settings.get("completion_type") == Some("CHAIN")
+            }
+            _ => false,
+        }
+    }
+
     /// Relays the reply to a command just sent. Meanwhile KILL finds it, and it ends when its client goes away.
     pub(super) async fn exchange(
         &mut self,
         checkout: &mut Checkout,
         kind: ReplyKind,
-        more: bool,
-        withhold: &[u16],
+        Follows { more, touched, withhold }: Follows<'_>,
     ) -> Result<(Relayed, bool), RelayError> {
         self.seat.runs(Some(checkout.running())).await;
         let heard = tokio::select! {
@@ -290,8 +240,9 @@ impl Session {
         }
         let keyspace = self.target.keyspace.as_ref();
         let schema = |_: &str| keyspace.map(ToString::to_string);
-        let tracking = Tracking { variables: &is_told, schema: &schema, state_change: false };
-        let in_transaction = matches!(self.txn, Txn::Begun { .. }).then_some(true);
+        let before = self.untold.clone();
+        let tracking = Tracking { variables: &is_told, schema: &schema, before: &before, touched, state_change: false };
+        let in_transaction = self.txn.flags_of_begun();
         let client_capabilities = self.client.identity().capabilities;
         let options = RelayOptions {
             kind,
@@ -311,6 +262,9 @@ impl Session {
             () = killed.cancelled() => Err(RelayError::Client(ChannelError::Eof)),
         };
         self.seat.runs(None).await;
+        if relayed.as_ref().is_ok_and(|(relayed, _)| relayed.told_before) {
+            self.untold.clear();
+        }
         relayed
     }
 
@@ -356,28 +310,19 @@ impl Session {
     }
 }
 
-/// Why nothing was asked of the server.
-pub(super) enum NotSent {
-    /// The client is to be told this; the connection is well.
-    Told(SqlError),
-    /// The connection is not.
-    Lost(MysqlError),
-}
-
-impl From<MysqlError> for NotSent {
-    fn from(error: MysqlError) -> Self {
-        match error {
-            MysqlError::Server { code, state, message } => {
-                let state = <[u8; 5]>::try_from(state.as_bytes()).unwrap_or(*b"HY000");
-                NotSent::Told(SqlError::new(code, &state, message))
-            }
-            error => NotSent::Lost(error),
-        }
-    }
+/// What follows a reply, and what of it is not to be told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Follows<'a> {
+    /// Another statement of the text.
+    pub more: bool,
+    /// Another transaction, in the place of the one that ends.
+    pub touched: bool,
+    /// Errors that are not the client's to see.
+    pub withhold: &'a [u16],
 }
 
 /// The variables that servers report to clients unless told otherwise.
-fn is_told(name: &str) -> bool {
+pub(super) fn is_told(name: &str) -> bool {
     ["time_zone", "autocommit", "character_set_client", "character_set_results", "character_set_connection"]
         .contains(&name)
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::gateway::client::{ClientError, SqlError};
-use crate::gateway::sql::{Kind, analyze, split};
+use crate::gateway::sql::{Kind, Statement, analyze, split};
 
 use super::send::Ask;
 use super::{Flow, Session};
@@ -22,10 +22,28 @@ impl Session {
             [_, rest @ ..] if !self.several && rest.iter().all(|part| self.is_comment(sql, part)) => {
                 self.statement(attributes, sql, false).await
             }
-            [first, ..] if !self.several => {
-                self.fail(SqlError::syntax(sql.get(first.end + 1..).unwrap_or_default())).await
-            }
+            [_, ..] if !self.several => match self.alone(sql) {
+                Ok(statement) => self.forward(&statement, sql, Ask::Text(attributes), false).await,
+                Err(error) => self.fail(error).await,
+            },
             _ => self.one_by_one(attributes, sql).await,
+        }
+    }
+
+    /// A text that must be one statement. If it is several, no server takes it either, and the server asked says so in its
+    /// own words; should it find one statement in it after all, that is not one this gateway understands. An error where
+    /// no server can be asked.
+    pub(super) fn alone(&self, sql: &[u8]) -> Result<Statement, SqlError> {
+        let statement = analyze(sql, self.mode);
+        let parts = split(sql, self.mode);
+        let Some((first, rest)) = parts.split_first() else { return Ok(statement) };
+        if rest.iter().all(|part| self.is_comment(sql, part)) {
+            return Ok(statement);
+        }
+        let statement = Statement { kind: Kind::Other(String::new()), certain: false, ..statement };
+        match self.routed(&self.view(), &statement, sql) {
+            Ok(_) => Ok(statement),
+            Err(_) => Err(SqlError::syntax(sql.get(first.end + 1..).unwrap_or_default())),
         }
     }
 

@@ -5,6 +5,9 @@
 
 use std::sync::Arc;
 
+use mysql_common::constants::StatusFlags;
+
+use crate::gateway::client::StateChange;
 use crate::model::TabletAlias;
 use crate::sharding::RoutingRules;
 
@@ -31,6 +34,35 @@ impl Txn {
         !matches!(self, Self::None)
     }
 
+    /// What statuses have for a transaction that no server has seen; nothing for others.
+    pub fn flags_of_begun(&self) -> StatusFlags {
+        match self {
+            Self::Begun { read_only: true, .. } => {
+                StatusFlags::SERVER_STATUS_IN_TRANS | StatusFlags::SERVER_STATUS_IN_TRANS_READONLY
+            }
+            Self::Begun { .. } => StatusFlags::SERVER_STATUS_IN_TRANS,
+            Self::None | Self::Open(_) => StatusFlags::empty(),
+        }
+    }
+
+    /// What follows it with AND CHAIN: another of its kind; `read_only` where there is none.
+    pub fn chained(&self, read_only: bool) -> Self {
+        match self {
+            Self::Begun { .. } => self.clone(),
+            Self::None | Self::Open(_) => Self::Begun { text: b"BEGIN".to_vec(), read_only },
+        }
+    }
+
+    /// Becomes `next` without a server; what a client that tracks its session is told, just as MySQL 9.7 tells it.
+    pub fn becomes(&mut self, next: Self) -> Vec<StateChange> {
+        let before = std::mem::replace(self, next);
+        match (before.is_active(), self.is_active()) {
+            (false, false) => Vec::new(),
+            (true, true) => vec![StateChange::Untold],
+            (_, begun) => vec![StateChange::Transaction(begun)],
+        }
+    }
+
     /// The tablet it is on.
     pub fn tablet(&self) -> Option<&TabletAlias> {
         match self {
@@ -49,11 +81,29 @@ impl Txn {
 #[derive(Debug, Default)]
 pub struct Origin {
     /// SET TRANSACTION before it, as it was sent.
-    pub characteristics: Option<Vec<u8>>,
+    pub characteristics: Vec<Vec<u8>>,
     /// The statement that began it, as it was sent, and whether it may not write; `None` where autocommit is off.
     pub begun: Option<(Vec<u8>, bool)>,
     /// It has done nothing but read snapshots.
     pub only_read: bool,
     /// The rules under which its first statement was planned.
     pub rules: Option<Arc<RoutingRules>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beginnings_and_ends_are_told_as_by_a_server() {
+        let begun = || Txn::Begun { text: b"BEGIN".to_vec(), read_only: true };
+        let mut txn = Txn::None;
+        assert_eq!(txn.becomes(Txn::None), []);
+        assert_eq!(txn.becomes(begun()), [StateChange::Transaction(true)]);
+        assert!(txn.flags_of_begun().contains(StatusFlags::SERVER_STATUS_IN_TRANS_READONLY));
+        assert_eq!(txn.chained(false), begun());
+        assert_eq!(txn.becomes(begun()), [StateChange::Untold]);
+        assert_eq!(txn.becomes(Txn::None), [StateChange::Transaction(false)]);
+        assert_eq!(txn.flags_of_begun(), StatusFlags::empty());
+    }
 }

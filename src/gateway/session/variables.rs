@@ -8,7 +8,7 @@ use crate::gateway::client::SqlError;
 use crate::gateway::sql::quote_identifier;
 
 use super::Session;
-use super::send::NotSent;
+use super::ready::NotSent;
 
 /// Variables asked for in one statement.
 const AT_ONCE: usize = 100;

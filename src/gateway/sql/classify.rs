@@ -251,30 +251,61 @@ impl Scan<'_> {
         if verb.as_str() == "SAVEPOINT" {
             return self.nothing_more(Kind::Savepoint);
         }
+        if verb.as_str() == "START" {
+            let kind = self.start_transaction();
+            return self.nothing_else(kind);
+        }
         self.at.skip("WORK");
+        if verb.as_str() == "BEGIN" {
+            return self.nothing_else(Kind::Begin { consistent_snapshot: false, read_only: None });
+        }
         if verb.as_str() == "ROLLBACK" && self.at.is("TO") {
             return self.nothing_more(Kind::RollbackTo);
         }
-        let (mut consistent_snapshot, mut read_only) = (false, None);
-        let (mut chain, mut release, mut no) = (false, false, false);
-        while !(self.at.at_end() || self.at.token.is_symbol(b';')) {
-            match self.at.upper().as_str() {
-                "SNAPSHOT" => consistent_snapshot = true,
-                "ONLY" => read_only = Some(true),
-                "WRITE" => read_only = Some(false),
-                "CHAIN" => chain = !no,
-                "RELEASE" => release = !no,
-                "WITH" | "CONSISTENT" | "READ" | "AND" | "NO" => {}
-                _ => self.certain &= self.at.token.is_symbol(b','),
-            }
-            no = self.at.is("NO");
-            self.at.advance();
+        let (mut chain, mut release) = (false, false);
+        if self.at.skip("AND") {
+            chain = !self.at.skip("NO");
+            self.certain &= self.at.skip("CHAIN");
         }
-        match verb.as_str() {
+        if self.at.is("RELEASE") || self.at.is("NO") {
+            release = !self.at.skip("NO");
+            self.certain &= self.at.skip("RELEASE") && !(chain && release);
+        }
+        self.nothing_else(match verb.as_str() {
             "COMMIT" => Kind::Commit { chain, release },
-            "ROLLBACK" => Kind::Rollback { chain, release },
-            _ => Kind::Begin { consistent_snapshot, read_only },
+            _ => Kind::Rollback { chain, release },
+        })
+    }
+
+    /// Behind START TRANSACTION.
+    fn start_transaction(&mut self) -> Kind {
+        let (mut consistent_snapshot, mut read_only) = (false, None);
+        while !self.is_over() {
+            if self.at.skip("WITH") {
+                self.certain &= self.at.skip("CONSISTENT") && self.at.skip("SNAPSHOT");
+                consistent_snapshot = true;
+            } else {
+                let only = self.at.next_is("ONLY");
+                self.certain &= self.at.is("READ") && self.at.next_is_any(&["ONLY", "WRITE"]);
+                // Not both.
+                self.certain &= read_only != Some(!only);
+                read_only = Some(only);
+                self.at.advance();
+                self.at.advance();
+            }
+            self.certain &= self.is_over() || self.at.skip_symbol(b',') && !self.is_over();
         }
+        Kind::Begin { consistent_snapshot, read_only }
+    }
+
+    fn is_over(&self) -> bool {
+        self.at.at_end() || self.at.token.is_symbol(b';')
+    }
+
+    /// The statement must be over here; if not, it is no statement the server takes.
+    fn nothing_else(&mut self, kind: Kind) -> Kind {
+        self.certain &= self.is_over();
+        self.nothing_more(kind)
     }
 
     /// At LOCK.

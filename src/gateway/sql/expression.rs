@@ -171,11 +171,10 @@ impl Scan<'_> {
             "GET_LOCK"
             | "RELEASE_LOCK"
             | "RELEASE_ALL_LOCKS"
-            | "IS_FREE_LOCK"
-            | "IS_USED_LOCK"
             | "SERVICE_GET_READ_LOCKS"
             | "SERVICE_GET_WRITE_LOCKS"
             | "SERVICE_RELEASE_LOCKS" => self.uses.advisory_locks = true,
+            "IS_FREE_LOCK" | "IS_USED_LOCK" => self.uses.asks_for_locks = true,
             "LAST_INSERT_ID" => self.uses.previous_statement |= no_arguments,
             "FOUND_ROWS" | "ROW_COUNT" => self.uses.previous_statement = true,
             "CONNECTION_ID" | "PS_CURRENT_THREAD_ID" => self.uses.connection_id = true,

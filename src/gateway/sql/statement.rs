@@ -70,8 +70,10 @@ pub struct Uses {
     /// INTO OUTFILE or INTO DUMPFILE: a file on the server.
     pub into_outfile: bool,
     pub calc_found_rows: bool,
-    /// GET_LOCK, RELEASE_LOCK, IS_FREE_LOCK and their like, including the locking service's.
+    /// GET_LOCK, RELEASE_LOCK and their like, including the locking service's.
     pub advisory_locks: bool,
+    /// IS_FREE_LOCK, IS_USED_LOCK, which only ask.
+    pub asks_for_locks: bool,
     /// Asks for what the statement before left on its connection: LAST_INSERT_ID(), FOUND_ROWS(), ROW_COUNT(),
     /// `@@warning_count`, SHOW WARNINGS, GET DIAGNOSTICS.
     pub previous_statement: bool,

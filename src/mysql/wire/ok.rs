@@ -60,9 +60,10 @@ impl<'a> OkPacket<'a> {
         rest.is_empty().then_some(OkPacket { header, affected_rows, last_insert_id, status, warnings, info, changes })
     }
 
-    /// Appends the packet. The flag for session state changes is set if and only if there are any and the peer `tracks`.
+    /// Appends the packet. The flag for session state changes is kept if the peer `tracks`, and cleared if not; without it
+    /// there must be no changes.
     pub fn encode(&self, out: &mut Vec<u8>, tracks: bool) {
-        let changed = tracks && !self.changes.is_empty();
+        let changed = tracks && self.status.contains(StatusFlags::SERVER_SESSION_STATE_CHANGED);
         let mut status = self.status;
         status.set(StatusFlags::SERVER_SESSION_STATE_CHANGED, changed);
         out.push(self.header);

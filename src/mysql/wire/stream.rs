@@ -4,8 +4,10 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -13,6 +15,17 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use crate::mysql::endpoint::Address;
+
+/// A silent connection is probed after this long, then every [`PROBE_EVERY`]; after [`PROBES`] without an answer it is dead.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+const PROBES: u32 = 3;
+
+/// Has the system find out within a minute that a silent peer is gone which has not said so.
+pub fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
+}
 
 /// A connected stream.
 #[derive(Debug)]
@@ -32,6 +45,7 @@ impl Stream {
             Address::Tcp { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
+                keep_alive(&stream)?;
                 Ok(Stream::Tcp(stream))
             }
             Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),

@@ -124,7 +124,7 @@ impl Pair {
             ["autocommit", "character_set_client", "character_set_connection", "character_set_results", "time_zone"];
         let variables = move |name: &str| heard.contains(&name);
         let schema = |name: &str| Some(name.to_owned());
-        let tracking = Tracking { variables: &variables, schema: &schema, state_change: false };
+        let tracking = Tracking { variables: &variables, schema: &schema, state_change: false, ..Tracking::SILENT };
         let options = RelayOptions { tracking: &tracking, ..options(kind, self.capabilities) };
         let (outcome, ours) = relayed(&mut self.relay, code, body, &options).await;
         let shown = String::from_utf8_lossy(body).into_owned();
@@ -191,7 +191,7 @@ impl Pair {
 async fn overrides(fixture: &Fixture) {
     let mut backend = fixture.backend(MODERN).await;
     let usual = options(ReplyKind::Query { cursor: false }, MODERN);
-    let more = RelayOptions { more_follow: true, in_transaction: Some(true), ..usual };
+    let more = RelayOptions { more_follow: true, in_transaction: StatusFlags::SERVER_STATUS_IN_TRANS, ..usual };
     let wanted = StatusFlags::SERVER_MORE_RESULTS_EXISTS | StatusFlags::SERVER_STATUS_IN_TRANS;
     for (sql, at) in [("DO 1", 3), ("SELECT 1", 3)] {
         let (outcome, packets) = relayed(&mut backend, QUERY, sql.as_bytes(), &more).await;

@@ -24,9 +24,6 @@ const KEYSPACE: &str = "commerce";
 const LEAST: usize = 500;
 /// An environment variable with a part of the names of the files to hold, for those who look into a difference.
 const ONLY: &str = "SHARDLIFT_CORPUS";
-/// Executions known to answer differently still, most of them in the columns of SHOW WARNINGS after an error of the gateway's
-/// own. It may only fall.
-const STILL_DIFFERENT: usize = 233;
 const SHOWN_DIFFERENCES: usize = 100;
 
 #[derive(Debug, Clone, Copy)]
@@ -119,12 +116,7 @@ async fn statements_answer_the_same_through_the_gateway() {
         differences.len()
     );
     let first: Vec<_> = differences.iter().take(SHOWN_DIFFERENCES).map(String::as_str).collect();
-    assert!(
-        differences.len() <= STILL_DIFFERENT,
-        "{} differences; the first:\n\n{}",
-        differences.len(),
-        first.join("\n\n")
-    );
+    assert!(differences.is_empty(), "{} differences; the first:\n\n{}", differences.len(), first.join("\n\n"));
     assert!(said >= LEAST || std::env::var_os(ONLY).is_some(), "the corpus has {said} statements");
     assert!(gateway.stop().await.success());
 }
@@ -164,6 +156,10 @@ impl Talk<'_> {
             return Ok(());
         }
         let [direct, through] = &mut self.sides;
+        let (one, two) = tokio::join!(direct.enter(&case.session), through.enter(&case.session));
+        if let (Some(one), Some(two)) = (one.map_err(shown)?, two.map_err(shown)?) {
+            same(Ok(vec![one]), Ok(vec![two]), Hidden::Nothing)?;
+        }
         match &case.expect {
             Expect::Same => {
                 let (one, two) = tokio::join!(direct.say(how, case), through.say(how, case));
@@ -195,6 +191,10 @@ impl Talk<'_> {
             }
         }
     }
+}
+
+fn shown(error: Error) -> String {
+    format!("  no login: {error}")
 }
 
 fn lines(heard: &[Heard], hidden: Hidden) -> Vec<String> {

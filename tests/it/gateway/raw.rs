@@ -87,6 +87,8 @@ pub struct Raw {
     seq: u8,
     pub capabilities: u32,
     pub connection_id: u32,
+    /// The server's last packet of the login.
+    pub welcome: Option<Answer>,
 }
 
 impl Raw {
@@ -94,7 +96,7 @@ impl Raw {
     pub async fn greet(port: u16) -> Result<(Raw, Greeting)> {
         let stream = BufReader::with_capacity(1 << 16, within(TcpStream::connect(("127.0.0.1", port))).await?);
         stream.get_ref().set_nodelay(true)?;
-        let mut raw = Raw { stream, seq: 0, capabilities: BASE, connection_id: 0 };
+        let mut raw = Raw { stream, seq: 0, capabilities: BASE, connection_id: 0, welcome: None };
         let greeting = Greeting::parse(&raw.packet().await?)?;
         raw.connection_id = greeting.connection_id;
         Ok((raw, greeting))
@@ -111,7 +113,7 @@ impl Raw {
         }
         raw.send(&response(login, raw.capabilities, &greeting.nonce)).await?;
         let entered = raw.authenticate(&login.password, greeting.nonce).await?;
-        Ok(entered.map(|_| raw))
+        Ok(entered.map(|welcome| Raw { welcome: Some(welcome), ..raw }))
     }
 
     /// COM_CHANGE_USER with its conversation.

@@ -1,7 +1,7 @@
 //! One side of the corpus: its connections, and how statements are said there and everything heard is kept.
 
 use std::collections::BTreeMap;
-use std::io::Result;
+use std::io::{Error, Result};
 
 use super::cases::{Argument, Case, Said};
 use super::raw::{CLOSE, EXECUTE, Login, PREPARE, QUIT, Raw};
@@ -33,14 +33,20 @@ pub struct Side {
 }
 
 impl Side {
+    /// Logs in where a session is not; the answer to that.
+    pub async fn enter(&mut self, session: &str) -> Result<Option<Heard>> {
+        if self.sessions.contains_key(session) {
+            return Ok(None);
+        }
+        let mut raw = Raw::open(&self.login).await?.map_err(|refusal| Error::other(format!("{refusal:?}")))?;
+        let answer = raw.welcome.take().map(|answer| Heard { to: "login", answer });
+        self.sessions.insert(session.to_owned(), raw);
+        Ok(answer)
+    }
+
+    /// Says it in a session that was [entered](Side::enter).
     pub async fn say(&mut self, how: How, case: &Case) -> Result<Vec<Heard>> {
-        let raw = match self.sessions.remove(&case.session) {
-            Some(raw) => raw,
-            None => match Raw::open(&self.login).await? {
-                Ok(raw) => raw,
-                Err(refusal) => return Ok(vec![Heard { to: "login", answer: Answer::Error(refusal) }]),
-            },
-        };
+        let raw = self.sessions.remove(&case.session).ok_or_else(|| Error::other("no session"))?;
         // A connection that fails is not kept: the next statement gets a new one.
         let mut session = Session { raw, heard: Vec::new() };
         match &case.said {

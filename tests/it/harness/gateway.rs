@@ -104,6 +104,11 @@ impl Gateway {
         format!("127.0.0.1:{}", self.http)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
     /// Asks it to drain and end (SIGTERM), without waiting.
     pub fn ask_to_stop(&self) {
         self.running.terminate();

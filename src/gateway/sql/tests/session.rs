@@ -15,6 +15,8 @@ const CASES: &[Case] = &[
         "",
     ),
     ("START TRANSACTION READ WRITE", "Begin { consistent_snapshot: false, read_only: Some(false) }", ""),
+    ("START TRANSACTION READ ONLY, READ WRITE", "Begin { consistent_snapshot: false, read_only: Some(false) }", "?"),
+    ("COMMIT AND CHAIN RELEASE", "Commit { chain: true, release: true }", "?"),
     ("COMMIT", "Commit { chain: false, release: false }", ""),
     ("COMMIT WORK AND CHAIN NO RELEASE", "Commit { chain: true, release: false }", ""),
     ("ROLLBACK AND NO CHAIN RELEASE", "Rollback { chain: false, release: true }", ""),
@@ -233,6 +235,8 @@ fn what_ties_to_a_connection_is_seen() {
     assert!(!uses("SELECT * FROM t USE INDEX FOR JOIN (i) WHERE SUBSTRING(a FROM 1 FOR 2)").locking_read);
     assert!(uses("SELECT a INTO OUTFILE 'f' FROM t").into_outfile);
     assert!(uses("SELECT SQL_CALC_FOUND_ROWS a FROM t").calc_found_rows);
+    let asked = uses("SELECT IS_FREE_LOCK('a'), is_used_lock('b')");
+    assert!(asked.asks_for_locks && !asked.advisory_locks);
     assert!(uses("DO get_lock('a', 1)").advisory_locks && uses("SELECT `RELEASE_LOCK` ('a')").advisory_locks);
     for sql in ["SELECT LAST_INSERT_ID()", "SELECT FOUND_ROWS ()", "SELECT @@local.warning_count", "SHOW WARNINGS"] {
         assert!(uses(sql).previous_statement, "{sql}");

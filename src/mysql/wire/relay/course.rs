@@ -14,6 +14,9 @@ use crate::mysql::{
 
 use super::{Outcome, RelayOptions, Relayed, ReplyKind, passage::Judge, report};
 
+/// Bytes of the first packet of the reply to COM_STMT_PREPARE, the metadata flag not counted.
+const PREPARED: usize = 12;
+
 /// Where the next packet stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -185,10 +188,13 @@ impl<'a> Course<'a> {
         let ReplyKind::Prepare { client_id } = self.options.kind else {
             return Err("the reply to another command".to_owned());
         };
-        let Some(&[_, a, b, c, d, e, f, g, h, _, low, high]) = packet.first_chunk() else {
-            // MySQL 9.7 answers some SETs it will not prepare with a plain OK.
-            self.stage = Stage::Single;
-            return self.ok(packet);
+        let &[_, a, b, c, d, e, f, g, h, _, low, high]: &[u8; PREPARED] = match packet.first_chunk() {
+            Some(head) if packet.len() == PREPARED + usize::from(self.optional_metadata) && head[9] == 0 => head,
+            // MySQL 9.7 answers some SETs it will not prepare with a plain OK, which may have any length.
+            _ => {
+                self.stage = Stage::Single;
+                return self.ok(packet);
+            }
         };
         let id = u32::from_le_bytes([a, b, c, d]);
         let (columns, params) = (u16::from_le_bytes([e, f]), u16::from_le_bytes([g, h]));
@@ -259,9 +265,7 @@ impl<'a> Course<'a> {
     }
 
     fn overridden(&self, mut status: StatusFlags, more: bool) -> StatusFlags {
-        if let Some(within) = self.options.in_transaction {
-            status.set(StatusFlags::SERVER_STATUS_IN_TRANS, within);
-        }
+        status.insert(self.options.in_transaction);
         if !more && self.options.more_follow {
             status.insert(StatusFlags::SERVER_MORE_RESULTS_EXISTS);
         }
@@ -272,9 +276,15 @@ impl<'a> Course<'a> {
         let more = self.concluded(ok.status);
         self.relayed.warnings = ok.warnings;
         self.relayed.reported = self.tracks;
-        let told = report::take(ok.changes, self.options.tracking, &mut self.relayed)
-            .ok_or("malformed session state in an OK packet")?;
-        let status = self.overridden(ok.status, more);
+        let tracking = self.options.tracking;
+        let mut told =
+            report::take(ok.changes, tracking, &mut self.relayed).ok_or("malformed session state in an OK packet")?;
+        if !std::mem::replace(&mut self.relayed.told_before, true) {
+            told.splice(..0, tracking.before.iter().copied());
+        }
+        let mut status = self.overridden(ok.status, more);
+        let touched = !told.is_empty() || tracking.touched && !more;
+        status.set(StatusFlags::SERVER_SESSION_STATE_CHANGED, touched);
         let hears = self.options.client_capabilities.contains(CapabilityFlags::CLIENT_SESSION_TRACK);
         self.rewritten.clear();
         OkPacket { status, changes: &told, ..ok }.encode(&mut self.rewritten, hears);
@@ -305,6 +315,49 @@ mod tests {
     use crate::mysql::wire::relay::Tracking;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_plain_ok_in_place_of_a_prepared_statement_is_one() {
+        // mysqld 9.7.4 to COM_STMT_PREPARE of SET GLOBAL without the privilege, tracking the number of the statement.
+        let packet = b"\0\0\0\x02\x40\0\0\0\x11\0\x0f\x0cstatement_id\x019";
+        let options = RelayOptions {
+            kind: ReplyKind::Prepare { client_id: 7 },
+            client_capabilities: CapabilityFlags::CLIENT_PROTOCOL_41,
+            more_follow: false,
+            withhold: &[],
+            tracking: &Tracking::SILENT,
+            in_transaction: StatusFlags::empty(),
+        };
+        let mut course = Course::new(&options, CapabilityFlags::CLIENT_SESSION_TRACK);
+        assert_eq!(course.held(packet), Ok(Verdict::Rewritten));
+        assert_eq!(course.rewritten(), b"\0\0\0\x02\0\0\0");
+        assert!(course.is_over() && matches!(course.finish().outcome, Outcome::Done { .. }));
+    }
+
+    #[test]
+    fn what_was_not_told_before_stands_in_the_first_ok() {
+        let packet = b"\0\0\0\x03\0\0\0";
+        let tracks = CapabilityFlags::CLIENT_PROTOCOL_41 | CapabilityFlags::CLIENT_SESSION_TRACK;
+        for (before, touched, told) in [
+            (&b"\x05\t\x08________"[..], false, &b"\0\0\0\x03\x40\0\0\0\x0b\x05\t\x08________"[..]),
+            (b"", true, b"\0\0\0\x03\x40\0\0\0\0"),
+            (b"", false, packet),
+        ] {
+            let tracking = Tracking { before, touched, ..Tracking::SILENT };
+            let options = RelayOptions {
+                kind: ReplyKind::Query { cursor: false },
+                client_capabilities: tracks,
+                more_follow: false,
+                withhold: &[],
+                tracking: &tracking,
+                in_transaction: StatusFlags::empty(),
+            };
+            let mut course = Course::new(&options, tracks);
+            assert_eq!(course.held(packet), Ok(Verdict::Rewritten));
+            assert_eq!(course.rewritten(), told);
+            assert!(course.finish().told_before);
+        }
+    }
+
     proptest! {
         #[test]
         fn no_reply_makes_us_panic(
@@ -327,7 +380,7 @@ mod tests {
                 more_follow: true,
                 withhold: &[1],
                 tracking: &tracking,
-                in_transaction: Some(true),
+                in_transaction: StatusFlags::SERVER_STATUS_IN_TRANS,
             };
             let mut course = Course::new(&options, capabilities);
             for (mut packet, head) in packets.into_iter().zip(heads) {

@@ -62,11 +62,16 @@ pub struct Tracking<'a> {
     pub schema: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// Whether it wants to hear that anything changed (`session_track_state_change`).
     pub state_change: bool,
+    /// Changes of earlier statements that it has not been told, encoded; they stand in the first OK.
+    pub before: &'a [u8],
+    /// Whether the last OK says that something changed even if it does not say what: a transaction is followed by another.
+    pub touched: bool,
 }
 
 impl Tracking<'_> {
     /// Nothing is told.
-    pub const SILENT: Tracking<'static> = Tracking { variables: &|_| false, schema: &|_| None, state_change: false };
+    pub const SILENT: Tracking<'static> =
+        Tracking { variables: &|_| false, schema: &|_| None, state_change: false, before: &[], touched: false };
 }
 
 impl std::fmt::Debug for Tracking<'_> {
@@ -88,9 +93,8 @@ pub struct RelayOptions<'a> {
     pub withhold: &'a [u16],
     /// What the client is told of its session's state.
     pub tracking: &'a Tracking<'a>,
-    /// What every status says of SERVER_STATUS_IN_TRANS instead of the server's word, for a transaction that the server
-    /// does not know of yet.
-    pub in_transaction: Option<bool>,
+    /// What every status has besides the server's flags, for a transaction that the server does not know of yet.
+    pub in_transaction: StatusFlags,
 }
 
 /// How a reply ended. Of several results it is the last.
@@ -147,6 +151,8 @@ pub struct Relayed {
     pub schema: Option<String>,
     /// Something of the session's state changed; the server does not count locks, nor variables assigned in a SELECT.
     pub state_changed: bool,
+    /// [`Tracking::before`] was told.
+    pub told_before: bool,
     /// False: the reply's form cannot report changes (an error, or rows without DEPRECATE_EOF); if there were any, the
     /// next OK packet does.
     pub reported: bool,
@@ -163,6 +169,7 @@ impl Default for Relayed {
             changed: Vec::new(),
             schema: None,
             state_changed: false,
+            told_before: false,
             reported: false,
             bytes: 0,
         }

@@ -55,8 +55,13 @@ SELECT latin, txt, HEX(txt) FROM everything WHERE id = 110;
 SET NAMES sjis;
 -- @bytes
 SELECT HEX('\x83\x5c'), LENGTH('\x83\x5c');
+-- The statements of a text are sent one by one, so that what stands behind a fault is not in the message
+-- @messages
 -- @bytes
 SELECT HEX('\x95\x5c'';');
+-- @text
+-- @messages
+SELECT (1; SELECT 2;
 -- @refused 1235 character set gbk cannot be read safely
 SET NAMES gbk;
 -- @bytes

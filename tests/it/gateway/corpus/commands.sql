@@ -69,3 +69,10 @@ USE commerce;
 SELECT COUNT(*) FROM customer;
 use commerce;
 USE `commerce`;
+-- The database, asked in ways that keep the function's own column
+USE information_schema;
+SELECT SCHEMA();
+select database ( );
+SELECT DATABASE(), 1;
+-- @command init-db
+SELECT DATABASE();

@@ -77,6 +77,10 @@ DROP TABLE customer;
 CREATE TABLE bad (id INT, id INT);
 CREATE TABLE bad (id NOSUCHTYPE);
 CREATE TABLE bad;
+-- @text
+CREATE TABLE nosuch.bad (id INT);
+-- Prepared, it is refused at once: there is no server to prepare it on
+-- @refused 1049 Unknown database 'nosuch'
 CREATE TABLE nosuch.bad (id INT);
 CREATE TABLE bad (id INT) ENGINE=nosuch;
 CREATE TABLE bad (v VARCHAR(100000));

@@ -57,6 +57,7 @@ INSERT INTO everything (id, dec_) VALUES (50, 123456789012345678);
 INSERT INTO everything (id, g) VALUES (50, 'x');
 INSERT INTO customer (id) SELECT id FROM customer;
 USE nosuch;
+-- @text
 -- @refused 1049 Unknown database 'no such'
 USE `no such`;
 USE;

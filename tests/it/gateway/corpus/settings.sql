@@ -29,6 +29,7 @@ SELECT @@character_set_client, @@collation_connection;
 SET NAMES nosuch;
 SET NAMES utf8mb4 COLLATE latin1_bin;
 SET NAMES utf8mb3;
+-- @text
 -- @refused 1235 character set ucs2 cannot be read safely
 SET NAMES ucs2;
 SET CHARACTER SET latin1;

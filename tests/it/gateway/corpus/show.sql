@@ -6,6 +6,10 @@ SHOW TABLES FROM commerce;
 SHOW TABLES IN `commerce` LIKE '%e';
 SHOW TABLES WHERE Tables_in_commerce = 'product';
 SHOW FULL TABLES FROM commerce WHERE Table_type = 'VIEW';
+-- @text
+SHOW TABLES FROM nosuch;
+-- Prepared, it is refused at once: there is no server to prepare it on
+-- @refused 1049 Unknown database 'nosuch'
 SHOW TABLES FROM nosuch;
 SHOW COLUMNS FROM customer;
 SHOW COLUMNS FROM customer FROM commerce;
@@ -29,6 +33,9 @@ SHOW CREATE TABLE `odd name`;
 SHOW CREATE TABLE nosuch;
 SHOW CREATE DATABASE commerce;
 SHOW CREATE SCHEMA IF NOT EXISTS commerce;
+-- @text
+SHOW CREATE DATABASE nosuch;
+-- @refused 1049 Unknown database 'nosuch'
 SHOW CREATE DATABASE nosuch;
 CREATE VIEW shown AS SELECT id, email FROM customer WHERE id < 3;
 SHOW CREATE VIEW shown;

@@ -177,3 +177,47 @@ COMMIT;
 BEGIN;
 COMMIT RELEASE;
 SELECT COUNT(*) FROM empty_table;
+-- What a client that tracks its session hears of transactions no server has seen
+COMMIT AND CHAIN;
+ROLLBACK AND CHAIN;
+COMMIT;
+COMMIT;
+SET TRANSACTION READ ONLY;
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+BEGIN;
+SELECT 1;
+SELECT DATABASE();
+COMMIT AND CHAIN;
+USE commerce;
+COMMIT;
+START TRANSACTION READ ONLY;
+SELECT COUNT(*) FROM empty_table;
+USE commerce;
+INSERT INTO empty_table VALUES (70, 1);
+DELETE FROM empty_table WHERE id = 70;
+COMMIT;
+-- An error ends a transaction, which is heard of with the next answer
+BEGIN;
+CREATE TABLE customer (id INT);
+DO 1;
+BEGIN;
+INSERT INTO empty_table VALUES (70, 1);
+CREATE TABLE customer (id INT);
+USE commerce;
+-- @quiet
+INSERT INTO nosuch VALUES (1);
+SELECT ROW_COUNT();
+DELETE FROM empty_table WHERE id = 70;
+-- Faults
+START TRANSACTION READ ONLY, READ WRITE;
+START TRANSACTION READ ONLY,;
+START TRANSACTION WITH SNAPSHOT;
+BEGIN READ ONLY;
+COMMIT READ;
+COMMIT AND CHAIN RELEASE;
+COMMIT AND;
+ROLLBACK NOW;
+-- The gateway tells of beginnings and ends only
+-- @refused 1235 answers BEGIN before a server knows of the transaction
+SET session_track_transaction_info = 'STATE';
+SET session_track_transaction_info = 'OFF';

@@ -1,0 +1,110 @@
+//! What must be done on a connection before a statement of the session is sent there.
+
+use std::sync::Arc;
+
+use crate::gateway::backend::Checkout;
+use crate::gateway::client::SqlError;
+use crate::gateway::sql::{Handler, Kind, Statement};
+use crate::mysql::MysqlError;
+
+use super::Session;
+use super::nature::{asks_back, asks_insert_id_only, begins_nothing};
+use super::txn::{Origin, Txn};
+
+impl Session {
+    /// What was prepared or opened in SQL before tables moved must not be used after.
+    pub(super) fn outdated(&self, statement: &Statement) -> Option<SqlError> {
+        let uses = matches!(statement.kind, Kind::Execute { .. } | Kind::Handler(Handler::Read));
+        let moved = uses && self.rules_at_prepare.as_ref().is_some_and(|rules| !Arc::ptr_eq(rules, &self.view().rules));
+        moved.then(|| {
+            let text = "the routing rules have changed since this was prepared or opened: do that again";
+            SqlError::new(1235, b"42000", text)
+        })
+    }
+
+    /// Does on a connection what must be done there before the statement.
+    pub(super) async fn make_ready(
+        &mut self,
+        statement: &Statement,
+        sql: &[u8],
+        checkout: &mut Checkout,
+    ) -> Result<(), NotSent> {
+        let asks_back = asks_back(statement);
+        for held in self.held.iter_mut().filter(|held| held.backend.is_unread()) {
+            held.backend.read_back().await?;
+            self.settings = held.backend.settings().clone();
+        }
+        let alias = checkout.key().tablet().clone();
+        let wanted = self.wanted(&alias);
+        if checkout.backend.is_unread() && !asks_back {
+            checkout.backend.read_back().await?;
+        } else if !checkout.backend.is_unread() {
+            checkout.backend.follow(&wanted).await?;
+        }
+        let uses = &statement.uses;
+        // Where no variable is asked for, what the last statement left is not disturbed.
+        if !asks_back || !uses.variables_read.is_empty() || !uses.variables_assigned.is_empty() {
+            self.carry_variables(checkout).await?;
+        }
+        let same = self.last.at.as_ref().is_none_or(|(at, id)| *at == alias && *id == checkout.backend.connection_id());
+        if asks_back && (!same || !self.last.any) {
+            if self.last.any && !asks_insert_id_only(statement, sql) {
+                let text = "what the last statement left for this one is not on this connection: it ran on another tablet, or \
+                            its connection has served another session since; ask in one transaction, or raise --pool-size";
+                return Err(NotSent::Told(SqlError::new(1105, b"HY000", text)));
+            }
+            if !self.last.any {
+                // Another session's leavings are none of this one's business.
+                checkout.backend.reset().await?;
+                checkout.backend.prepare_for(&wanted).await?;
+            }
+            let sql = format!("SET last_insert_id = {}", self.last.insert_id);
+            checkout.backend.execute(sql.as_bytes()).await?;
+        }
+        if self.keep.locks_tables() && matches!(statement.kind, Kind::LockTables | Kind::UnlockTables) {
+            // They let go of all that the session has locked, wherever.
+            for held in &mut self.held {
+                held.backend.execute(b"UNLOCK TABLES").await?;
+            }
+        }
+        if begins_nothing(statement, sql) {
+            return Ok(());
+        }
+        if self.txn.tablet().is_none() {
+            self.origin = Origin::default();
+        }
+        for text in std::mem::take(&mut self.characteristics) {
+            checkout.backend.execute(&text).await?;
+            self.origin.characteristics.push(text);
+        }
+        match std::mem::take(&mut self.txn) {
+            Txn::Begun { text, read_only } => {
+                checkout.backend.execute(&text).await?;
+                self.txn = Txn::Open(alias);
+                self.origin.begun = Some((text, read_only));
+            }
+            other => self.txn = other,
+        }
+        Ok(())
+    }
+}
+
+/// Why nothing was asked of the server.
+pub(super) enum NotSent {
+    /// The client is to be told this; the connection is well.
+    Told(SqlError),
+    /// The connection is not.
+    Lost(MysqlError),
+}
+
+impl From<MysqlError> for NotSent {
+    fn from(error: MysqlError) -> Self {
+        match error {
+            MysqlError::Server { code, state, message } => {
+                let state = <[u8; 5]>::try_from(state.as_bytes()).unwrap_or(*b"HY000");
+                NotSent::Told(SqlError::new(code, &state, message))
+            }
+            error => NotSent::Lost(error),
+        }
+    }
+}
