@@ -1,7 +1,7 @@
 //! Statements held while the traffic of their tables is switched (design §5.2, §6).
 //!
-//! [`grip`] says what a statement would lock, [`plan`] whether it is held and whether it may be sent again; both are pure. A
-//! [`Buffer`] counts what is held and keeps the bounds; the sessions do the waiting (`session::hold`).
+//! [`grip`] says what a statement would lock, [`plan`] whether it is held and whether it may be sent again; both are pure,
+//! as is [`words`], what clients are told. A [`Buffer`] counts what is held and keeps the bounds; the sessions do the waiting (`session::hold`).
 //!
 //! Invariants:
 //! - Only a statement that would open a transaction is held: whoever waits here holds no lock that another one waits for, so
@@ -12,8 +12,10 @@
 
 pub mod grip;
 pub mod plan;
+pub mod words;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +58,7 @@ struct Inner {
     metrics: GatewayMetrics,
     state: Mutex<State>,
     opened: Notify,
+    complained: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +90,13 @@ pub struct Place {
 impl Buffer {
     /// An empty one.
     pub fn new(limits: BufferLimits, metrics: GatewayMetrics) -> Self {
-        Self(Arc::new(Inner { limits, metrics, state: Mutex::default(), opened: Notify::new() }))
+        Self(Arc::new(Inner {
+            limits,
+            metrics,
+            state: Mutex::default(),
+            opened: Notify::new(),
+            complained: AtomicBool::new(false),
+        }))
     }
 
     /// How much may be held.
@@ -131,6 +140,11 @@ impl Buffer {
     /// Resolves when a statement that a fence had refused has got through.
     pub async fn opened(&self) {
         self.0.opened.notified().await;
+    }
+
+    /// True the first time: that a fence's row cannot be read is worth saying once.
+    pub fn complains(&self) -> bool {
+        !self.0.complained.swap(true, Relaxed)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

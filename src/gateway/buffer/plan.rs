@@ -41,6 +41,19 @@ pub fn held_for<'a>(
     })
 }
 
+/// The pause whose fence's row a statement of a transaction takes before it runs: it locks rows in one of its tables, and
+/// no trigger takes the row for it. The fence then waits for the transaction instead of breaking it off.
+pub fn fence_for<'a>(
+    pauses: &'a [Arc<Pause>],
+    keyspace: &KeyspaceName,
+    statement: &Statement,
+    serializable: bool,
+) -> Option<&'a Arc<Pause>> {
+    let reads = matches!(statement.kind, Kind::Query | Kind::Do | Kind::Set(_));
+    let locks = reads && grip(statement, serializable) != Grip::Nothing;
+    pauses.iter().filter(|_| locks).find(|pause| named(statement).any(|table| pause.has(keyspace, table)))
+}
+
 /// The names of tables in the statement's keyspace.
 fn named(statement: &Statement) -> impl Iterator<Item = &str> {
     let system =
@@ -107,6 +120,12 @@ mod tests {
             assert!(!held(sql, "commerce", OUTSIDE), "{sql}");
         }
         assert!(held("SELECT * FROM corder", "commerce", Standing { serializable: true, ..OUTSIDE }));
+        let taken = |sql: &str, serializable| {
+            fence_for(&view.pauses, &"commerce".parse().unwrap(), &parsed(sql), serializable).is_some()
+        };
+        assert!(taken("SELECT * FROM corder FOR SHARE", false) && taken("SELECT * FROM corder", true));
+        assert!(!taken("SELECT * FROM corder", false) && !taken("SELECT * FROM other FOR UPDATE", false));
+        assert!(!taken("DELETE FROM corder", false), "its trigger does");
         let armed = crate::gateway::view::testing::view(Cluster::default().paused(&["corder"], false));
         let insert = parsed("INSERT INTO corder VALUES (1)");
         assert!(held_for(&armed.pauses, &"commerce".parse().unwrap(), &insert, OUTSIDE).is_none());

@@ -9,23 +9,23 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::gateway::backend::Checkout;
-use crate::gateway::buffer::plan::{Refused, Standing, held_for, if_refused};
-use crate::gateway::buffer::{BufferLimits, Place};
+use crate::gateway::buffer::plan::{Refused, Standing, fence_for, held_for, if_refused};
+use crate::gateway::buffer::{Place, words};
 use crate::gateway::client::{ClientError, SqlError};
 use crate::gateway::route::Route;
 use crate::gateway::sql::{Statement, TableRef};
 use crate::gateway::view::{Pause, View};
-use crate::metrics::{Aborted, Bound, Released};
+use crate::metrics::{Aborted, Released};
 use crate::model::workflow::TabletType;
 use crate::model::{KeyspaceName, TabletAlias};
+use crate::mysql::MysqlError;
 
 use super::nature::{asks_back, asks_insert_id_only, is_indifferent, reads_snapshot};
-use super::send::{Ask, OWN};
+use super::send::{Ask, NotSent, OWN};
 use super::txn::{Origin, Txn};
 use super::{Flow, Session};
 
@@ -201,7 +201,7 @@ impl Session {
             return Ok(());
         }
         self.gateway.metrics.buffer().aborted(Aborted::Moved);
-        Err(begin_again_yourself("tables of this transaction are in another keyspace now").into())
+        Err(words::begin_again("tables of this transaction are in another keyspace now").into())
     }
 
     /// Does what is to be done when a fence has refused the statement and its client does not know: `None` if it is to be
@@ -229,7 +229,7 @@ impl Session {
         }
         if refused != Refused::Again {
             self.gateway.metrics.buffer().aborted(Aborted::Fence);
-            return self.fail(begin_again_yourself(&refusal)).await.map(Some);
+            return self.fail(words::begin_again(&refusal)).await.map(Some);
         }
         self.begin_again();
         let (view, keyspace) = (self.view(), &route.tablet.record.keyspace);
@@ -241,6 +241,54 @@ impl Session {
             Err(Stopped::Told(error)) => self.fail(error).await.map(Some),
             Err(Stopped::Client(error)) => Err(error),
         }
+    }
+
+    /// Takes the fence's row where the statement's locks would otherwise not be known to the fence.
+    pub(super) async fn take_fence(
+        &mut self,
+        view: &View,
+        route: &Route,
+        statement: &Statement,
+        checkout: &mut Checkout,
+    ) -> Result<(), NotSent> {
+        let within = self.txn.tablet().is_some() || self.settings.get("autocommit") == Some("OFF");
+        if view.pauses.is_empty() || !within || self.origin.fence_taken || asks_back(statement) {
+            return Ok(());
+        }
+        let record = &route.tablet.record;
+        let Some(pause) = fence_for(&view.pauses, &record.keyspace, statement, self.is_serializable()) else {
+            return Ok(());
+        };
+        let text = |name: &str| format!("_utf8mb4 X'{}'", hex(name));
+        let sql = format!(
+            "SELECT closed FROM _shardlift.fence WHERE workflow_uid = '{}' AND keyspace = {} AND shard = {} FOR SHARE",
+            pause.uid,
+            text(record.keyspace.as_str()),
+            text(record.shard.as_str())
+        );
+        let taken = timeout(OWN, checkout.backend.row(sql.as_bytes())).await;
+        match taken {
+            // Where it is closed the transaction's first write finds out.
+            Ok(Ok(_)) => self.origin.fence_taken = true,
+            // Here the server has rolled back.
+            Ok(Err(error @ MysqlError::Server { code: 1213, .. })) => {
+                self.txn = Txn::None;
+                return Err(error.into());
+            }
+            // Without the row the worst is that the transaction has to begin again.
+            Ok(Err(error @ MysqlError::Server { .. })) => {
+                if self.gateway.buffer.complains() {
+                    tracing::warn!(
+                        tablet = %route.tablet.alias, %error,
+                        "transactions with locking reads may have to begin again (1213) at a switch: GRANT SELECT ON \
+                         _shardlift.fence to the account of the gateway's clients"
+                    );
+                }
+            }
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => return Err(NotSent::Lost(MysqlError::Unexpected { what: "no answer about a fence in time" })),
+        }
+        Ok(())
     }
 
     /// Ends the transaction on a connection, or what is left of one where autocommit is off, and settles it.
@@ -282,7 +330,7 @@ impl Session {
         let window = buffer.limits().window;
         if waits.place.is_none() {
             let place = buffer.enter(bytes, pause.map(|pause| pause.uid));
-            waits.place = Some(place.map_err(|bound| no_room(bound, buffer.limits()))?);
+            waits.place = Some(place.map_err(|bound| words::no_room(bound, buffer.limits()))?);
         }
         let until = *waits.until.get_or_insert_with(|| Instant::now() + window);
         let mut views = self.gateway.views.clone();
@@ -303,8 +351,8 @@ impl Session {
         };
         tokio::select! {
             biased;
-            () = self.seat.killed().cancelled() => Err(interrupted().into()),
-            () = self.seat.interrupted() => Err(interrupted().into()),
+            () = self.seat.killed().cancelled() => Err(words::interrupted().into()),
+            () = self.seat.interrupted() => Err(words::interrupted().into()),
             () = changed => Ok(()),
             () = again => Ok(()),
             () = self.client.closed() => Err(Stopped::Client(ClientError::Gone)),
@@ -312,38 +360,12 @@ impl Session {
                 if let Some(place) = waits.place.take() {
                     place.leave(Released::Expired);
                 }
-                Err(expired(window, pause, waits.refusal.as_deref()).into())
+                Err(words::expired(window, pause, waits.refusal.as_deref()).into())
             }
         }
     }
 }
 
-fn begin_again_yourself(why: &str) -> SqlError {
-    let text = format!("Deadlock found when trying to get lock; try restarting transaction ({why})");
-    SqlError::new(1213, b"40001", text)
-}
-
-fn interrupted() -> SqlError {
-    SqlError::new(1317, b"70100", "Query execution was interrupted")
-}
-
-/// ER_LOCK_WAIT_TIMEOUT, which drivers take for worth another try, as nothing was executed.
-fn no_room(bound: Bound, limits: &BufferLimits) -> SqlError {
-    let (most, flag) = match bound {
-        Bound::Statements => (format!("{} statements", limits.statements), "--buffer-size"),
-        Bound::Bytes => (format!("{} bytes", limits.bytes), "--buffer-bytes"),
-    };
-    let text = format!(
-        "writes are held while their tables' traffic is switched, and the gateway's buffer is full ({most}, see {flag});          nothing was executed, try again"
-    );
-    SqlError::new(1205, b"HY000", text)
-}
-
-fn expired(window: Duration, pause: Option<&Pause>, refusal: Option<&str>) -> SqlError {
-    let whose = pause.map(|pause| format!(" by workflow {}", pause.workflow)).unwrap_or_default();
-    let refusal = refusal.map(|words| format!("; the server said: {words}")).unwrap_or_default();
-    let text = format!(
-        "Lock wait timeout exceeded; try restarting transaction (held for {window:?}, see --buffer-window, while the          traffic of its tables was being switched{whose}; nothing was executed{refusal})"
-    );
-    SqlError::new(1205, b"HY000", text)
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02X}")).collect()
 }

@@ -140,7 +140,10 @@ impl Session {
         let text = if route.edits.is_empty() { None } else { Some(splice(sql, &mut route.edits)) };
         let sql = text.as_deref().unwrap_or(sql);
         let sent = match timeout(OWN, self.make_ready(statement, sql, &mut checkout)).await {
-            Ok(Ok(())) => self.request(&mut checkout, sql, ask).await,
+            Ok(Ok(())) => match self.take_fence(&view, &route, statement, &mut checkout).await {
+                Ok(()) => self.request(&mut checkout, sql, ask).await,
+                Err(error) => Err(error),
+            },
             Ok(Err(error)) => Err(error),
             Err(_) => {
                 let text =

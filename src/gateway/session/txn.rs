@@ -86,6 +86,8 @@ pub struct Origin {
     pub begun: Option<(Vec<u8>, bool)>,
     /// It has done nothing but read snapshots.
     pub only_read: bool,
+    /// It has taken the row of a fence for a locking read.
+    pub fence_taken: bool,
     /// The rules under which its first statement was planned.
     pub rules: Option<Arc<RoutingRules>>,
 }

@@ -21,10 +21,13 @@ pub struct Builder {
     /// Each readable set of rules as last read, with the revision that wrote it.
     sets: BTreeMap<Path, (Revision, Set)>,
     /// The rules of the last View and the revisions that wrote their sets, if all of them could be read.
-    rules: Option<(Vec<(Path, Revision)>, Arc<RoutingRules>)>,
+    rules: Option<(Written, Arc<RoutingRules>)>,
     /// What was wrong in the last View, by path, so that it is logged once.
     wrong: BTreeMap<Path, String>,
 }
+
+/// Records, each with the revision that wrote it.
+type Written = Vec<(Path, Revision)>;
 
 /// A set of routing rules.
 #[derive(Debug, Clone)]
@@ -62,7 +65,7 @@ impl Builder {
 
     fn rules(&mut self, entries: &BTreeMap<Path, Entry>, wrong: &mut Wrong) -> Arc<RoutingRules> {
         let sets = entries.iter().filter(|(path, _)| paths::rules().holds(path));
-        let written: Vec<_> = sets.map(|(path, entry)| (path.clone(), entry.mod_revision)).collect();
+        let written: Written = sets.map(|(path, entry)| (path.clone(), entry.mod_revision)).collect();
         if let Some((_, rules)) = self.rules.as_ref().filter(|(known, _)| *known == written) {
             return rules.clone();
         }

@@ -29,12 +29,12 @@ pub async fn check(
     progress: &Progress,
     streaming: &mut Streaming,
 ) -> Result<(), SwitchError> {
-    let lag = progress.snapshot().lag();
     let most = Duration::from_millis(request.max_lag_ms);
-    if lag.is_none_or(|lag| lag > most) {
+    // One that has just been started does not know yet, and is waited for.
+    if let Some(lag) = progress.snapshot().lag().filter(|lag| *lag > most) {
         return Err(SwitchError::Refused(format!(
-            "the stream lags {}, more than the {} s allowed (--max-replication-lag-allowed); wait until it has caught up",
-            lag.map_or("by an unknown time".into(), |lag| format!("{:.1} s", lag.as_secs_f64())),
+            "the stream lags {:.1} s, more than the {} s allowed (--max-replication-lag-allowed); wait until it has caught up",
+            lag.as_secs_f64(),
             most.as_secs()
         )));
     }

@@ -36,6 +36,7 @@ async fn writes_wait_for_the_end_of_a_switch() {
     held::released_to_the_new_side(&switch, &gateways).await;
     held::released_to_the_old_side(&switch, &gateways[0]).await;
     held::transactions_that_had_begun(&switch, &gateways[1]).await;
+    held::a_locking_read_is_waited_for(&switch, &gateways[0]).await;
     fenced::sent_again(&switch, &gateways[0]).await;
     fenced::told_to_begin_again(&switch, &gateways[1]).await;
     fenced::between_commit_and_opening(&switch, &gateways[0]).await;
@@ -127,6 +128,11 @@ impl Switch {
 
     /// Announces a pause, and waits until all gateways know; how long that took.
     async fn announce(&self) -> Duration {
+        self.tell(true).await
+    }
+
+    /// Says that fences are armed, and whether new writes are to be held.
+    async fn tell(&self, holds: bool) -> Duration {
         let pause = Pause {
             epoch: 1,
             source: self.commerce.clone(),
@@ -134,7 +140,7 @@ impl Switch {
             tables: ["moving".parse().unwrap()].into(),
             closing: self.commerce.clone(),
             uid: self.uid,
-            holds: true,
+            holds,
         };
         let began = Instant::now();
         let txn = self.topology().put(Txn::new(), &paths::pause(&self.customer, &self.workflow), &pause).unwrap();

@@ -49,10 +49,9 @@ async fn a_switch_heals_from_a_failure_at_every_step() {
     let other = cluster.gateway("").await;
     let app = through(&gateway, "commerce");
     let ledger = Ledger::start(&app, Load { writers: 4, rows: 100, rate: Some(60) }).await;
-    let engine = shardlift.engine("first").await;
+    let mut carrier = shardlift.engine("first").await;
     let moved = Move::start(&cluster, TABLES, "").await;
     moved.state("Running").await;
-    engine.stop().await;
     let mut backward = false;
     for (number, case) in cases().into_iter().enumerate() {
         // Half of the writers' connections are new ones, through the other gateway, from case to case.
@@ -60,38 +59,46 @@ async fn a_switch_heals_from_a_failure_at_every_step() {
         let began = Instant::now();
         let armed = format!("{}={}", case.point, case.action);
         let doomed = shardlift.with("SHARDLIFT_FAILPOINTS", &armed).engine(&format!("doomed-{number}")).await;
+        // It claims the workflow as soon as that is let go, and whoever comes next stands by.
+        carrier.stop().await;
+        owned_by(&shardlift, &format!("doomed-{number}")).await;
+        let next = shardlift.engine(&format!("next-{number}")).await;
         moved.state("Running").await;
         let verb = if backward { "reverse-traffic" } else { "switch-traffic" };
         let asked = shardlift.start(&format!("ask-{number}"), &format!("movetables {verb} {WHICH}"));
-        let next = survivor(&shardlift, doomed, &case, number).await;
         let status = asked.ended().await;
         let seen = phase(&shardlift).await;
         assert!(seen == "done" || seen == "undone", "{armed}: {seen}");
         assert_eq!(status.success(), seen == "done", "{armed}: the command says {status}, the record {seen}");
+        carrier = survivor(doomed, next, &case).await;
         backward ^= seen == "done";
         ledger.wait_for(10, HEALED).await;
         println!("{armed} {verb}: {seen} after {:.1} s", began.elapsed().as_secs_f64());
-        next.stop().await;
     }
-    let engine = shardlift.engine("last").await;
     moved.state("Running").await;
     let record = ledger.stop().await;
     settled(&cluster).await;
     record.must_hold(&cluster.source_db()).await;
     record.must_hold(&cluster.target_db()).await;
     println!("{} acknowledged, {} refused, {} connections lost", record.committed, record.refused, record.reconnects);
-    engine.stop().await;
+    carrier.stop().await;
 }
 
-/// Whoever carries the workflow after the failure.
-async fn survivor(shardlift: &Shardlift, mut doomed: Running, case: &Case, number: usize) -> Running {
-    if case.action != "kill" {
-        return doomed;
-    }
-    until(&format!("the engine dies at {}", case.point), PATIENCE, async || match doomed.has_ended() {
-        true => Ok(()),
-        false => Err(doomed.log()),
+/// Waits until an engine carries the workflow.
+async fn owned_by(shardlift: &Shardlift, engine: &str) {
+    until(&format!("engine {engine} claims the workflow"), PATIENCE, async || {
+        let owner = shardlift.run("topo get owners/customer/move").await;
+        if owner.stdout.contains(engine) { Ok(()) } else { Err(owner) }
     })
     .await;
-    shardlift.engine(&format!("next-{number}")).await
+}
+
+/// Whoever carries the workflow after the failure; the other one is gone.
+async fn survivor(mut doomed: Running, next: Running, case: &Case) -> Running {
+    if case.action != "kill" {
+        next.stop().await;
+        return doomed;
+    }
+    assert!(doomed.has_ended(), "the engine lived through {}: {}", case.point, doomed.log());
+    next
 }

@@ -144,3 +144,24 @@ pub(super) async fn transactions_that_had_begun(switch: &Switch, gateway: &Gatew
     assert_eq!(switch.source().value("SELECT COUNT(*) FROM here").await, "0");
     switch.reset().await;
 }
+
+/// While fences are armed, a transaction's first locking read takes the fence's row: the close waits for its end.
+pub(super) async fn a_locking_read_is_waited_for(switch: &Switch, gateway: &Gateway) {
+    switch.source().exec("INSERT INTO moving VALUES (100, 'old')").await;
+    switch.tell(false).await;
+    let mut locker = switch.client(gateway).await;
+    say(&mut locker, "BEGIN").await;
+    say(&mut locker, "SELECT v FROM moving WHERE id = 100 FOR UPDATE").await;
+    let mut free = switch.client(gateway).await;
+    say(&mut free, "INSERT INTO moving VALUES (1, 'not held')").await;
+    let side = switch.source();
+    let closing = tokio::spawn(async move { side.exec("UPDATE _shardlift.fence SET closed = 1").await });
+    sleep(A_WHILE).await;
+    assert!(!closing.is_finished(), "the fence closes over a locking read");
+    switch.announce().await;
+    say(&mut locker, "UPDATE moving SET v = 'locked' WHERE id = 100").await;
+    say(&mut locker, "COMMIT").await;
+    closing.await.unwrap();
+    assert_eq!(switch.source().value("SELECT v FROM moving WHERE id = 100").await, "locked");
+    switch.reset().await;
+}
