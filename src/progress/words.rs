@@ -4,13 +4,24 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 
+use crate::model::switch::{Direction, Phase};
 use crate::model::workflow::{Desired, StreamState};
 use crate::topology::records::{Status, TableStatus, Workflow};
 
-/// A workflow's state in one word and one sentence: what its owner says, else what its record says.
+/// A workflow's state in one word and one sentence: what its owner says, else what its record says; and where its traffic
+/// goes, once any of it is switched.
 pub fn state_of(record: &Workflow, status: Option<&Status>) -> (String, String) {
-    if record.desired == Desired::Cancelled {
-        return ("Cancelling".into(), status.map(|status| status.message.clone()).unwrap_or_default());
+    let (state, message) = stream_of(record, status);
+    let said = [traffic(record), Some(message).filter(|message| !message.is_empty())];
+    (state, said.into_iter().flatten().collect::<Vec<_>>().join("; "))
+}
+
+fn stream_of(record: &Workflow, status: Option<&Status>) -> (String, String) {
+    let said = || status.map(|status| status.message.clone()).unwrap_or_default();
+    match record.desired {
+        Desired::Cancelled => return ("Cancelling".into(), said()),
+        Desired::Completed => return ("Completing".into(), said()),
+        Desired::Running | Desired::Paused => {}
     }
     match (&record.stopped, status) {
         (Some(stopped), _) if record.desired == Desired::Running => {
@@ -19,6 +30,27 @@ pub fn state_of(record: &Workflow, status: Option<&Status>) -> (String, String) 
         (_, Some(status)) => (status.state.to_string(), status.message.clone()),
         (_, None) => ("Unowned".into(), "no engine carries it; run `shardlift engine run`".into()),
     }
+}
+
+/// Where traffic goes, and whether that is being changed.
+fn traffic(record: &Workflow) -> Option<String> {
+    let spec = &record.spec;
+    let types: Vec<_> = record.switched.iter().map(|one| one.as_str()).collect();
+    let mut said = Vec::new();
+    if !types.is_empty() {
+        said.push(format!("{} traffic at {}", types.join(", "), spec.target_keyspace));
+    }
+    if record.flow() == Direction::Backward {
+        said.push(format!("changes flow back to {}", spec.source_keyspace));
+    }
+    if let Some(switch) = record.open_switch() {
+        said.push(match &switch.phase {
+            Phase::Doing { step } => format!("a switch is at step {step}"),
+            Phase::Undoing { why } => format!("a switch is being undone: {why}"),
+            _ => "a switch is under way".into(),
+        });
+    }
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 /// Whether every row is copied.

@@ -20,17 +20,17 @@ use crate::engine::progress::{Progress, Snapshot};
 use crate::engine::throttle::{Limits, Valve};
 use crate::failpoint::Failpoints;
 use crate::metrics::{EngineMetrics, Registered, WorkflowGauges};
-use crate::model::InstanceId;
 use crate::model::switch::{Phase, SwitchRequest};
 use crate::model::workflow::{Desired, StreamState};
 use crate::mysql::Credentials;
 use crate::topology::records::Workflow;
-use crate::topology::{OwnerGuard, Path, Topology, paths};
+use crate::topology::{OwnerGuard, Path, paths};
 
 use super::desk::Desk;
 use super::settle;
 use super::streaming::Streaming;
 use super::strikes::Strikes;
+use super::supervisor::Supervisor;
 
 /// How often the record is looked at.
 const LOOK: Duration = Duration::from_millis(300);
@@ -84,23 +84,24 @@ enum Ended {
 }
 
 impl Runner {
-    /// For the workflow at `path`, claimed by `guard`; `None` if that is no workflow's path.
-    pub fn new(
-        topology: Topology,
-        credentials: Credentials,
-        guard: OwnerGuard,
-        path: &Path,
-        engine: InstanceId,
-        shutdown: CancellationToken,
-        failpoints: Failpoints,
-        metrics: &EngineMetrics,
-    ) -> Option<Self> {
+    /// For the workflow at `path`, claimed by `guard` for `engine`; `None` if that is no workflow's path.
+    pub fn new(engine: &Supervisor, guard: OwnerGuard, path: &Path) -> Option<Self> {
         let (limits, receiver) = watch::channel(Limits::default());
         let (progress, valve) = (Progress::default(), Valve::new(receiver));
-        let _shown = show(metrics, path, &progress, &valve);
-        let desk = Desk::new(topology, guard, path, engine, progress.clone(), valve.clone())?;
-        let (fenced, opened) = (false, None);
-        Some(Self { desk, credentials, progress, limits, valve, failpoints, shutdown, fenced, opened, _shown })
+        let topology = engine.topology.clone();
+        let desk = Desk::new(topology, guard, path, engine.id.clone(), progress.clone(), valve.clone())?;
+        Some(Self {
+            desk,
+            credentials: engine.credentials.clone(),
+            limits,
+            failpoints: engine.failpoints.clone(),
+            shutdown: engine.shutdown.clone(),
+            fenced: false,
+            opened: None,
+            _shown: show(&engine.metrics, path, &progress, &valve),
+            progress,
+            valve,
+        })
     }
 
     /// Carries the workflow until it is gone, the engine stops, or it is ours no longer.
@@ -122,10 +123,10 @@ impl Runner {
         while !self.shutdown.is_cancelled() {
             let Some(record) = self.desk.read().await?.map(|found| found.record) else { return Ok(()) };
             self.limits.send_modify(|limits| limits.throttle = record.throttle);
-            if let Some(switch) = record.open_switch().cloned() {
-                if !self.go_on_with(&record, &switch).await? {
-                    continue;
-                }
+            if let Some(switch) = record.open_switch().cloned()
+                && !self.go_on_with(&record, &switch).await?
+            {
+                continue;
             }
             match (record.desired, &record.stopped) {
                 (Desired::Cancelled, _) => match self.cancel(&record).await? {

@@ -110,11 +110,7 @@ impl Supervisor {
             let owner = Owner { engine: self.id.clone() };
             if let Some(guard) = self.topology.claim_owner(lease, &paths::owner(&keyspace, &name), &owner).await? {
                 tracing::info!(engine = %self.id, workflow = %path, "claimed");
-                let (topology, credentials) = (self.topology.clone(), self.credentials.clone());
-                let (id, shutdown) = (self.id.clone(), self.shutdown.clone());
-                let failpoints = self.failpoints.clone();
-                let runner = Runner::new(topology, credentials, guard, &path, id, shutdown, failpoints, &self.metrics);
-                let Some(runner) = runner else { continue };
+                let Some(runner) = Runner::new(self, guard, &path) else { continue };
                 let label = path.clone();
                 let task = tokio::spawn(async move {
                     if let Err(error) = runner.run().await {

@@ -99,10 +99,10 @@ pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Stre
     };
     let outcome = course.steps().await;
     let (mut streaming, pause) = (course.streaming.take(), course.held);
-    if outcome.is_err() || request.writes() {
-        if let Some(streaming) = streaming.take() {
-            streaming.rest().await;
-        }
+    if (outcome.is_err() || request.writes())
+        && let Some(streaming) = streaming.take()
+    {
+        streaming.rest().await;
     }
     match outcome {
         Ok(()) => Ok(Ending::Committed { pause, streaming }),

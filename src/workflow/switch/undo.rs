@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::fence::Epoch;
-use crate::model::switch::{Direction, Phase};
+use crate::model::switch::{Direction, Phase, Switch};
 use crate::mysql::Credentials;
 use crate::topology::records::Workflow;
 use crate::topology::{TopologyError, Versioned};
@@ -27,11 +27,11 @@ pub async fn turn(desk: &Desk, phase: &Phase, committed: bool) -> Result<Version
     let changed = desk
         .change(|record| {
             record.epoch = Epoch(record.epoch.0 + STRIDE);
-            if let Some(switch) = record.switch.as_mut() {
-                if !switch.phase.is_settled() && (switch.phase == Phase::Finishing) == committed {
-                    switch.phase = phase.clone();
-                    switch.at = now();
-                }
+            let concerned =
+                |switch: &&mut Switch| !switch.phase.is_settled() && (switch.phase == Phase::Finishing) == committed;
+            if let Some(switch) = record.switch.as_mut().filter(concerned) {
+                switch.phase = phase.clone();
+                switch.at = now();
             }
         })
         .await?;
