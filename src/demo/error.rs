@@ -10,6 +10,7 @@ use crate::gateway::client::UsersError;
 use crate::local::LocalError;
 use crate::model::NameError;
 use crate::progress::ProgressError;
+use crate::topology::TopologyError;
 use crate::workflow::WorkflowError;
 
 /// Why the demo did not come to its end.
@@ -77,6 +78,12 @@ pub enum DemoError {
     /// The workflow did not get on.
     #[error(transparent)]
     Progress(#[from] ProgressError),
+    /// Traffic was not switched.
+    #[error("the switch was undone: {0}")]
+    Undone(String),
+    /// The topology.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
     /// The gateway ended while it was needed.
     #[error("the gateway ended")]
     GatewayEnded,

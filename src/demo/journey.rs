@@ -49,7 +49,7 @@ pub(super) async fn start(cluster: &Cluster) -> Result<Vec<Finding>, DemoError> 
 pub(super) struct Journey<'a> {
     watching: Watching<'a>,
     pub(super) bars: Bars,
-    pub(super) sidecar: Sidecar,
+    sidecar: Sidecar,
     /// Lags reported while following, milliseconds, each with the second of its report.
     lags: Vec<(u64, u64)>,
 }

@@ -20,6 +20,7 @@ mod shop;
 mod sidecar;
 mod stage;
 mod summary;
+mod traffic;
 mod transaction;
 mod writers;
 

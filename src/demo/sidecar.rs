@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::DemoError;
 use super::database::Database;
+use crate::model::switch::Direction;
 
 const POLL: Duration = Duration::from_millis(50);
 const ARRIVAL: Duration = Duration::from_secs(300);
@@ -51,26 +52,27 @@ impl Sidecar {
             Err(error) => Err(error),
         }
     }
+}
 
-    /// Waits until everything the source has executed by now is applied; that position. Nobody may be writing.
-    pub(super) async fn arrive(&mut self, source: &Database) -> Result<String, DemoError> {
-        let mut there = source.connect().await?;
-        let executed = source.value(&mut there, "asking for its position", "SELECT @@GLOBAL.gtid_executed").await?;
-        let until = Instant::now() + ARRIVAL;
-        loop {
-            let doing = "asking for the stream's position";
-            let position = "SELECT position FROM _shardlift.stream";
-            let position = self.target.value(&mut self.conn, doing, position).await?;
-            // The server decides, not this program's own arithmetic of positions.
-            let contains = format!("SELECT CAST(GTID_SUBSET('{executed}', '{position}') AS CHAR)");
-            if source.value(&mut there, doing, &contains).await? == "1" {
-                return Ok(executed.replace('\n', ""));
-            }
-            if Instant::now() > until {
-                let doing = "applying the last changes";
-                return Err(DemoError::Timeout { database: self.target.name, doing, after: ARRIVAL });
-            }
-            sleep(POLL).await;
+/// Waits until everything `leader` has executed by now is applied on `follower` by the stream of `direction`; that position.
+/// Nobody may be writing.
+pub(super) async fn arrive(leader: &Database, follower: &Database, direction: Direction) -> Result<String, DemoError> {
+    let (mut there, mut here) = (leader.connect().await?, follower.connect().await?);
+    let executed = leader.value(&mut there, "asking for its position", "SELECT @@GLOBAL.gtid_executed").await?;
+    let until = Instant::now() + ARRIVAL;
+    loop {
+        let doing = "asking for the stream's position";
+        let position = format!("SELECT position FROM _shardlift.stream WHERE direction = '{direction}'");
+        let position = follower.value(&mut here, doing, &position).await?;
+        // The server decides, not this program's own arithmetic of positions.
+        let contains = format!("SELECT CAST(GTID_SUBSET('{executed}', '{position}') AS CHAR)");
+        if leader.value(&mut there, doing, &contains).await? == "1" {
+            return Ok(executed.replace('\n', ""));
         }
+        if Instant::now() > until {
+            let doing = "applying the last changes";
+            return Err(DemoError::Timeout { database: follower.name, doing, after: ARRIVAL });
+        }
+        sleep(POLL).await;
     }
 }

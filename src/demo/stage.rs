@@ -1,5 +1,7 @@
 //! The story on a cluster that is up: an engine, a gateway, a shop, its customers, the move, the proof.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use super::console::{Console, count, megabytes, milliseconds};
@@ -9,17 +11,23 @@ use super::journey::{self, Journey, MOVED, SOURCE, TARGET};
 use super::load::load;
 use super::proof::compare;
 use super::shop::{Sizes, Table};
+use super::sidecar::arrive;
 use super::summary::Summary;
+use super::traffic;
 use super::writers::Writers;
 use super::{DemoError, Options};
 use crate::failpoint::Failpoints;
 use crate::local::cluster::Cluster;
 use crate::metrics::EngineMetrics;
+use crate::model::switch::Direction;
 use crate::mysql::Credentials;
 use crate::workflow::carry::supervisor::Supervisor;
 
 /// All steps of the demo: two before the cluster is up, the rest here.
-pub(super) const STEPS: u32 = 10;
+pub(super) const STEPS: u32 = 12;
+
+/// How long the writers go on between two switches.
+const BETWEEN: Duration = Duration::from_secs(1);
 
 /// Plays it, with an engine and a gateway in this process. Whether all is well in the end.
 pub(super) async fn play(
@@ -111,11 +119,24 @@ async fn story(
     let shown = lag.map_or("lag unknown".into(), |(usual, _)| format!("lag {}", milliseconds(usual)));
     journey.bars.say(&step.line(&format!("every change follows: {shown}")))?;
 
+    let step = console.begin_still("Switch");
+    let topology = cluster.topology();
+    let mut pauses = Vec::new();
+    // There, back, and there again; each time the writers go on for a while.
+    for direction in [Direction::Forward, Direction::Backward, Direction::Forward] {
+        pauses.push(traffic::switch(topology, direction).await?);
+        journey.follow(BETWEEN).await?;
+    }
+    let each: Vec<_> = pauses.iter().map(|pause| milliseconds(*pause)).collect();
+    let text = format!("traffic goes to {TARGET}, back, and there again: writes were held for {}", each.join(", "));
+    journey.bars.say(&step.line(&text))?;
+
     let bars = journey.bars;
     bars.clear();
     let proof = console.begin("Proof");
     let written = writers.stop().await?;
-    let position = journey.sidecar.arrive(&source).await?;
+    // The old side follows by the way back.
+    let position = arrive(&target, &source, Direction::Backward).await?;
     let mut compared = Vec::with_capacity(MOVED.len());
     let mut before = 0;
     for (table, key) in MOVED {
@@ -125,7 +146,16 @@ async fn story(
     }
     proof.done("writers stopped; every row of both sides read, hashed and compared")?;
 
+    let step = console.begin("Complete");
+    if options.keep {
+        step.done("left to you, with the way back running: --keep")?;
+    } else {
+        traffic::complete(topology).await?;
+        step.done(&format!("{names} are {TARGET}'s; the old tables are renamed, nothing else is left in {SOURCE}"))?;
+    }
+
     let summary = Summary {
+        pauses,
         compared,
         loaded: sizes.customer + sizes.corder,
         position,

@@ -22,6 +22,8 @@ pub(super) struct Summary {
     pub(super) level_time: Duration,
     /// The usual lag and the greatest, milliseconds.
     pub(super) lag: Option<(u64, u64)>,
+    /// How long writes were held at each switch, milliseconds.
+    pub(super) pauses: Vec<u64>,
     pub(super) writers: u32,
     pub(super) written: Written,
 }
@@ -80,6 +82,16 @@ impl Summary {
         console.say("")
     }
 
+    fn paused(&self) -> String {
+        let mut sorted = self.pauses.clone();
+        sorted.sort_unstable();
+        let at = |percent: usize| {
+            let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+            milliseconds(sorted.get(place).copied().unwrap_or_default())
+        };
+        format!("{} switches; writes held for {} (p50), {} (p95), {} (p99)", sorted.len(), at(50), at(95), at(99))
+    }
+
     fn gateway(&self) -> String {
         let Written { statements, errors, .. } = &self.written;
         let (Some(half), Some(most)) = (statements.percentile(50), statements.percentile(99)) else {
@@ -110,6 +122,7 @@ impl Summary {
                     "{transactions}: {inserted} rows inserted, {updated} updated, {deleted} deleted, {rekeyed} keys changed"
                 ),
             ),
+            ("switched", self.paused()),
             ("gateway", self.gateway()),
             ("lag", lag),
         ];

@@ -94,6 +94,14 @@ impl Progress {
         change(&mut self.lock());
     }
 
+    /// Forgets what is known of the stream: another one begins, in the other direction.
+    pub fn begin_anew(&self) {
+        self.update(|snapshot| {
+            (snapshot.state, snapshot.as_of_us) = (StreamState::Init, None);
+            snapshot.position.clear();
+        });
+    }
+
     /// A copy of it.
     pub fn snapshot(&self) -> Snapshot {
         self.lock().clone()

@@ -114,6 +114,9 @@ pub struct Switch {
     pub phase: Phase,
     /// When it came to this phase, seconds since the Unix epoch.
     pub at: u64,
+    /// What the new side had of each shard of the old one at the commit, GTID sets in the order of the shards.
+    #[serde(default)]
+    pub drained: Vec<String>,
     /// From the announcement of the pause to the opened side, milliseconds; known at the end.
     pub pause_ms: Option<u64>,
     /// What the operator should know although it is done.

@@ -75,6 +75,9 @@ pub fn judge(workflow: &Workflow, wish: &Wish) -> Result<(), TopologyError> {
     }
     let writes = workflow.switched.contains(&TabletType::Primary);
     match wish {
+        Wish::Resume { .. } if writes && !workflow.way_back => refuse(format!(
+            "the writes of workflow {label} were switched without a way back: nothing is left to run; `movetables complete` it"
+        )),
         Wish::Cancel if writes => refuse(format!(
             "the writes of workflow {label} go to {target}: `movetables reverse-traffic` first, or `movetables complete` it"
         )),

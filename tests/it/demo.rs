@@ -38,6 +38,7 @@ async fn it_proves_that_both_sides_are_equal() {
     let (statements, errors) = through.unwrap_or_else(|| panic!("nothing of the gateway in {text}"));
     assert!(statements.trim().replace(',', "").parse::<u64>().unwrap() > 100, "{text}");
     assert!(errors.contains(" 0 errors;"), "{text}");
+    assert!(text.contains("3 switches; writes held for"), "{text}");
     assert!(!folder.exists());
 }
 

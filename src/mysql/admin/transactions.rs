@@ -26,11 +26,13 @@ pub struct OpenTransaction {
     pub command: String,
     /// The statement it is running, if it runs one.
     pub statement: Option<String>,
+    /// Whether it has changed or locked rows.
+    pub has_written: bool,
 }
 
 impl fmt::Display for OpenTransaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connection, account, age, command, statement } = self;
+        let Self { connection, account, age, command, statement, has_written: _ } = self;
         let seconds = age.as_secs();
         match (connection, statement) {
             (0, _) => write!(f, "a prepared XA transaction, {seconds} s old (XA RECOVER shows it)"),
@@ -51,7 +53,7 @@ pub async fn open_transactions(session: &mut Session, at_least: Duration) -> Res
     let transactions = session
         .rows(
             "SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')), \
-             trx_query FROM information_schema.INNODB_TRX",
+             trx_query, trx_rows_modified + trx_rows_locked > 0 FROM information_schema.INNODB_TRX",
         )
         .await?;
     let own = session.row("SELECT CONNECTION_ID()").await?.and_then(|row| row.number(0)).unwrap_or_default();
@@ -65,6 +67,7 @@ pub async fn open_transactions(session: &mut Session, at_least: Duration) -> Res
         if connection != own {
             let mut transaction = of(connection, processes.get(&connection).copied(), seconds(row, 1));
             transaction.statement = row.text(2).or(transaction.statement);
+            transaction.has_written = row.number(3) == Some(1);
             found.push(transaction);
         }
     }
@@ -90,5 +93,5 @@ fn of(connection: u64, process: Option<&Record>, age: Duration) -> OpenTransacti
         Some("Sleep") => "idle".to_owned(),
         other => other.unwrap_or("unknown").to_owned(),
     };
-    OpenTransaction { connection, account, age, command, statement: text(7) }
+    OpenTransaction { connection, account, age, command, statement: text(7), has_written: false }
 }

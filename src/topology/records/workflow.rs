@@ -37,6 +37,9 @@ pub struct Workflow {
     /// The types of traffic that go to the target.
     #[serde(default)]
     pub switched: BTreeSet<TabletType>,
+    /// Whether writes were ever switched: from then on the side that does not take them is fenced and closed.
+    #[serde(default)]
+    pub fenced: bool,
     /// Whether, once writes are switched, changes are replicated back.
     #[serde(default = "yes")]
     pub way_back: bool,
@@ -68,6 +71,7 @@ impl Workflow {
             skip_ddl: Vec::new(),
             stopped: None,
             switched: BTreeSet::new(),
+            fenced: false,
             way_back: true,
             epoch: Epoch::default(),
             switch: None,

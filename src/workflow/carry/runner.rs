@@ -54,7 +54,7 @@ pub struct Runner {
     limits: watch::Sender<Limits>,
     valve: Valve,
     pub(super) failpoints: Failpoints,
-    shutdown: CancellationToken,
+    pub(super) shutdown: CancellationToken,
     /// Whether the fences' rows are known to be there.
     fenced: bool,
     /// The committed switch whose new side is open.

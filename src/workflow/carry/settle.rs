@@ -9,6 +9,7 @@ use crate::topology::{Topology, TopologyError, Txn, TxnOutcome, Versioned, paths
 use crate::workflow::fence;
 use crate::workflow::switch::SwitchError;
 use crate::workflow::switch::ends::{End, Ends, fences};
+use crate::workflow::switch::pause;
 
 use super::cleanup;
 use super::complete;
@@ -34,13 +35,13 @@ pub async fn cancel(desk: &Desk, credentials: &Credentials, record: &Workflow) -
         bring_reads_back(desk).await?;
     }
     let ends = Ends::resolve(&desk.topology, credentials, record, Direction::Forward).await?;
-    forget_fences(&ends).await?;
     for target in &ends.opening {
         for source in &ends.closing {
             let key = key_of(record, Direction::Forward, &source.fence.key.shard, &target.fence.key.shard);
             cleanup::undo(&target.fence.side, &key, &record.created_tables).await?;
         }
     }
+    forget_fences(&ends).await?;
     forget_streams(record, &ends.closing).await
 }
 
@@ -84,7 +85,10 @@ async fn bring_reads_back(desk: &Desk) -> Result<(), SwitchError> {
     let txn = desk.topology.put(txn, desk.path(), &record)?;
     let txn = desk.topology.put(txn, &paths::workflow_rules(&desk.keyspace, &desk.name), &record.rules())?;
     match desk.topology.txn_as_owner(&desk.guard, txn).await? {
-        TxnOutcome::Committed { .. } => Ok(()),
+        TxnOutcome::Committed { revision } => {
+            pause::heard(&desk.topology, revision, pause::PATIENCE).await?;
+            Ok(())
+        }
         TxnOutcome::Refused { .. } => Err(SwitchError::Changed { what: "the workflow's record".into() }),
     }
 }

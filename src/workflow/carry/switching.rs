@@ -15,6 +15,9 @@ use super::report::now;
 use super::runner::{Opened, Runner};
 use super::streaming::Streaming;
 
+/// How long the end of a switch waits for the way back, seconds.
+const PATIENCE: u64 = 60;
+
 impl Runner {
     /// Carries out a switch while the stream runs; the stream, if it still does.
     pub(super) async fn switch(&mut self, request: &SwitchRequest, streaming: Streaming) -> Option<Streaming> {
@@ -22,11 +25,15 @@ impl Runner {
             desk: &self.desk,
             credentials: &self.credentials,
             progress: &self.progress,
+            shutdown: &self.shutdown,
             failpoints: &self.failpoints,
         };
         match run(&tools, request, streaming).await {
-            Ok(Ending::Refused(streaming)) => Some(streaming),
+            Ok(Ending::Refused(streaming)) => streaming,
             Ok(Ending::Committed { pause, streaming }) => {
+                if request.writes() {
+                    self.progress.begin_anew();
+                }
                 if pause.is_some() || !request.writes() {
                     self.opened = Some(Opened { request: request.uid, pause });
                 }
@@ -91,7 +98,12 @@ impl Runner {
         let warning = match &record.stopped {
             Some(stopped) => Some(format!("the way back does not run: {}: {}", stopped.state, stopped.message)),
             // The stream that is started next is the way back, and says when it moves.
-            None if switch.request.writes() && switch.request.way_back => return Ok(true),
+            None if switch.request.writes() && switch.request.way_back => {
+                if now().saturating_sub(switch.at) < PATIENCE {
+                    return Ok(true);
+                }
+                Some(format!("the way back does not run yet: {}", self.progress.snapshot().message))
+            }
             None => None,
         };
         match self.finish(warning).await {

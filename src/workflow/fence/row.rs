@@ -90,6 +90,10 @@ pub async fn open(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<Outc
 /// Closes one fence where nobody writes: the side that opens later, before it is armed. Where somebody may be writing, this
 /// would stall all writers for as long as any of them takes; that is what [`close`](super::close) is for.
 pub async fn shut(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<Outcome, FenceError> {
+    // One that is shut is left alone: clients that it has refused and that go on with their transactions hold its row.
+    if let Some(shut) = state(fence).await?.filter(|state| state.closed) {
+        return Ok(Outcome::Already(shut));
+    }
     set(fence, true, epoch, deadline).await
 }
 

@@ -56,6 +56,11 @@ impl Fence {
         Err(self.wrap(EngineError::Slot { slot: first }))
     }
 
+    /// A session for other work of the owner's on the fence's server, which [`take_over`] ends like the fence's own.
+    pub async fn working_session(&self) -> Result<Session, FenceError> {
+        self.session(Silence::Nothing).await
+    }
+
     /// What its sessions are marked with.
     fn owner(&self) -> String {
         format!("fence/{}", self.key.uid.simple())

@@ -36,6 +36,12 @@ pub fn judge(workflow: &Workflow, wanted: &Wanted) -> Result<SwitchRequest, Stri
             open.request.direction
         ));
     }
+    if wanted.direction == Direction::Backward && workflow.flow() == Direction::Backward && !workflow.way_back {
+        return Err(format!(
+            "writes of workflow {label} were switched without a way back, so that {} lacks what was written since",
+            workflow.spec.source_keyspace
+        ));
+    }
     if workflow.desired != Desired::Running {
         return Err(format!("workflow {label} is {}: its streams must be running", workflow.desired));
     }
@@ -56,9 +62,10 @@ pub fn judge(workflow: &Workflow, wanted: &Wanted) -> Result<SwitchRequest, Stri
         let asked: Vec<_> = asked.iter().map(|one| one.as_str()).collect();
         return Err(format!("{} traffic of workflow {label} goes to {side} already", asked.join(", ")));
     }
-    if !forward && types.contains(&TabletType::Primary) && !workflow.way_back {
+    let all = types.union(&workflow.switched).count() == TabletType::ALL.len();
+    if forward && types.contains(&TabletType::Primary) && !wanted.way_back && !all {
         return Err(format!(
-            "writes of workflow {label} were switched without a way back, so that {} lacks what was written since",
+            "without a way back {} is soon out of date, also for reads: switch all types together",
             workflow.spec.source_keyspace
         ));
     }
@@ -82,8 +89,14 @@ pub async fn ask(
     let mut asked = None;
     let change = |workflow: &mut Workflow| {
         let request = judge(workflow, wanted).map_err(TopologyError::Refused)?;
-        workflow.switch =
-            Some(Switch { request: request.clone(), phase: Phase::Asked, at: now(), pause_ms: None, warning: None });
+        workflow.switch = Some(Switch {
+            request: request.clone(),
+            phase: Phase::Asked,
+            at: now(),
+            drained: Vec::new(),
+            pause_ms: None,
+            warning: None,
+        });
         asked = Some(request);
         Ok(())
     };

@@ -96,8 +96,8 @@ async fn unsettled(ends: &Ends) -> Result<Option<String>, SwitchError> {
                 xa.xid
             )));
         }
-        // Ours are those that read or apply for streams; they hold no lock for long.
-        if let Some(oldest) = long.iter().find(|open| open.command != "Binlog Dump GTID") {
+        // One that only reads may hold up the arming, which says so itself, before anybody is made to wait.
+        if let Some(oldest) = long.iter().find(|open| open.has_written) {
             return Ok(Some(format!(
                 "{}: a long transaction would hold the fence: {oldest}; end it (KILL {})",
                 side.label, oldest.connection
@@ -112,16 +112,12 @@ async fn may_write(side: &Side, tables: &[TableName]) -> Result<(), SwitchError>
     let mut session = side.session().await?;
     for table in tables {
         let name = quote::table_name(&side.database, table);
-        for statement in
-            [format!("DELETE FROM {name} LIMIT 0"), format!("INSERT INTO {name} SELECT * FROM {name} LIMIT 0")]
-        {
-            if let Err(error) = session.execute(&statement).await {
-                return Err(SwitchError::Refused(format!(
-                    "{}: the way back could not be written: {error}; give our account the privileges, or switch with \
-                     --enable-reverse-replication=false",
-                    side.label
-                )));
-            }
+        if let Err(error) = session.execute(&format!("DELETE FROM {name} LIMIT 0")).await {
+            return Err(SwitchError::Refused(format!(
+                "{}: the way back could not be written: {error}; cure that, or switch with \
+                 --enable-reverse-replication=false",
+                side.label
+            )));
         }
     }
     session.close().await;

@@ -35,7 +35,7 @@ pub async fn raise(ends: &Ends, headroom: bool, end: Instant) -> Result<(), Swit
     for new in &ends.opening {
         let side = &new.fence.side;
         let there = read(side, &new.fence.tables).await?;
-        let behind = wanted.iter().filter(|(table, counter)| there.get(*table).is_some_and(|now| now < *counter));
+        let behind = wanted.iter().filter(|(table, counter)| there.get(*table).is_none_or(|now| now < *counter));
         let behind: Vec<_> = behind.collect();
         if behind.is_empty() {
             continue;

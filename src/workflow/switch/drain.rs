@@ -12,6 +12,7 @@ use crate::engine::sidecar::{self, StreamKey};
 use crate::model::GtidSet;
 use crate::mysql::admin::{gtid_state, wait_for_executed_gtid_set};
 use crate::workflow::carry::Streaming;
+use crate::workflow::fence::Fence;
 
 use super::SwitchError;
 use super::ends::End;
@@ -44,8 +45,8 @@ pub async fn passed(
 
 /// Takes the stream's place on the new side, so that nobody moves it any more, and makes sure that it has all of `fence`;
 /// what the new side has then.
-pub async fn freeze(side: &Side, key: &StreamKey, fence: &GtidSet) -> Result<Frozen, SwitchError> {
-    let mut session = side.session().await?;
+pub async fn freeze(new: &Fence, key: &StreamKey, fence: &GtidSet) -> Result<Frozen, SwitchError> {
+    let mut session = new.working_session().await?;
     let id = sidecar::enter(&mut session, key).await?;
     let checkpoint = Checkpoint::claim(&mut session, id, key.uid).await?;
     let state = gtid_state(&mut session).await?;
@@ -63,6 +64,14 @@ pub struct Frozen {
     pub executed: GtidSet,
     /// Its `server_uuid`.
     pub server: String,
+}
+
+/// A server's `gtid_executed`.
+pub async fn executed(side: &Side) -> Result<GtidSet, SwitchError> {
+    let mut session = side.session().await?;
+    let state = gtid_state(&mut session).await?;
+    session.close().await;
+    Ok(state.executed)
 }
 
 /// Waits until at least one replica of `end` that may be promoted has `set`, if there is one.
@@ -83,4 +92,20 @@ pub async fn replicated(end: &End, set: &GtidSet, until: Instant) -> Result<(), 
         })
     });
     futures_util::future::select_ok(asked).await.map(drop)
+}
+
+/// Whether the present primary of the new side has what was drained to the one before: a replica promoted since may not.
+pub async fn still_has(new: &Fence, key: &StreamKey, drained: &GtidSet) -> Result<(), SwitchError> {
+    let mut session = new.side.session().await?;
+    let position = sidecar::position(&mut session, key).await?.unwrap_or_default();
+    session.close().await;
+    match drained.is_subset(&position) {
+        true => Ok(()),
+        false => Err(SwitchError::Refused(format!(
+            "{}: this primary lacks transactions that were moved to the one before it ({}): it stays closed. Make the \
+             former primary, or a replica that has them, the primary again (`shard set-primary`)",
+            new.side.label,
+            drained.minus(&position)
+        ))),
+    }
 }

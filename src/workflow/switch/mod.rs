@@ -24,7 +24,7 @@ mod counters;
 mod drain;
 pub mod ends;
 mod error;
-mod pause;
+pub mod pause;
 pub mod plan;
 mod reopen;
 pub mod run;

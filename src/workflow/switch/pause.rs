@@ -8,20 +8,20 @@ use tokio::time::{Instant, sleep};
 use crate::model::fence::Epoch;
 use crate::model::switch::Direction;
 use crate::topology::records::{GatewayPresence, Pause, Workflow};
-use crate::topology::{Revision, Topology, TopologyError, Txn, TxnOutcome, paths};
+use crate::topology::{Revision, Topology, TopologyError, Txn, TxnOutcome, Versioned, paths};
 use crate::workflow::carry::Desk;
 
 use super::SwitchError;
 
 /// How long gateways are waited for. One that is silent for longer has lost its lease or is about to.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub const PATIENCE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Announces that the tables are fenced (`holds`: and that new writes are to be held); waits until every gateway has heard.
 /// Those that have not are named.
 pub async fn announce(
     desk: &Desk,
-    workflow: &Workflow,
+    Versioned { record: workflow, revision }: &Versioned<Workflow>,
     direction: Direction,
     epoch: Epoch,
     holds: bool,
@@ -40,10 +40,12 @@ pub async fn announce(
         uid: workflow.uid,
         holds,
     };
-    let txn = desk.topology.put(Txn::new(), &paths::pause(&desk.keyspace, &desk.name), &pause)?;
+    // One that comes late, when the switch has been undone, must not hold anybody.
+    let txn = desk.topology.unchanged(Txn::new(), desk.path(), *revision);
+    let txn = desk.topology.put(txn, &paths::pause(&desk.keyspace, &desk.name), &pause)?;
     match desk.topology.txn_as_owner(&desk.guard, txn).await? {
         TxnOutcome::Committed { revision } => Ok(heard(&desk.topology, revision, PATIENCE).await?),
-        TxnOutcome::Refused { .. } => Err(SwitchError::Changed { what: "the pause's record".into() }),
+        TxnOutcome::Refused { .. } => Err(SwitchError::Changed { what: "the workflow's record".into() }),
     }
 }
 
@@ -54,7 +56,7 @@ pub async fn withdraw(desk: &Desk) -> Result<(), TopologyError> {
 }
 
 /// Waits until every gateway decides by `revision` or a later one; those that do not within `patience`.
-async fn heard(topology: &Topology, revision: Revision, patience: Duration) -> Result<Vec<String>, TopologyError> {
+pub async fn heard(topology: &Topology, revision: Revision, patience: Duration) -> Result<Vec<String>, TopologyError> {
     let end = Instant::now() + patience;
     loop {
         let gateways = topology.list::<GatewayPresence>(&paths::gateways()).await?.records;

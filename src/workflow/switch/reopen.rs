@@ -50,11 +50,11 @@ async fn reopen(fence: &Fence, epoch: Epoch) {
     while Instant::now() < end {
         match open(fence, epoch, Instant::now() + TRY).await {
             Ok(_) => {
-                return tracing::warn!(workflow = %fence.workflow, side = fence.side.label, "cut off: opened the fence again");
+                return tracing::warn!(workflow = %fence.workflow, side = fence.side.label, "the fence is open again");
             }
             // Another engine has seen to it.
             Err(FenceError::Superseded { .. } | FenceError::Missing { .. }) => return,
-            Err(error) => tracing::warn!(%error, "cut off: the fence cannot be opened yet"),
+            Err(error) => tracing::warn!(%error, "the fence cannot be opened yet"),
         }
         sleep(AGAIN).await;
     }

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::EngineError;
 use crate::engine::progress::Progress;
@@ -45,6 +46,8 @@ pub struct Tools<'a> {
     pub credentials: &'a Credentials,
     /// What the stream says of itself.
     pub progress: &'a Progress,
+    /// Cancelled when the engine stops: then nothing is closed any more.
+    pub shutdown: &'a CancellationToken,
     /// Failures on demand.
     pub failpoints: &'a Failpoints,
 }
@@ -52,8 +55,8 @@ pub struct Tools<'a> {
 /// How a switch went on.
 #[derive(Debug)]
 pub enum Ending {
-    /// It was refused before anything was changed; the stream runs on.
-    Refused(Streaming),
+    /// It was refused before anything was changed; the stream runs on, unless its end was the reason.
+    Refused(Option<Streaming>),
     /// It is committed.
     Committed {
         /// How long writes were held, if the new side is open; else [`undo::open`] is left to do.
@@ -71,7 +74,10 @@ pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Stre
     let checked = async {
         let ends = Ends::resolve(&tools.desk.topology, tools.credentials, &record, request.direction).await?;
         reach(tools, "before", Step::Check).await?;
-        check::check(request, &ends, tools.progress, &mut streaming).await?;
+        tokio::select! {
+            checked = check::check(request, &ends, tools.progress, &mut streaming) => checked?,
+            () = tools.shutdown.cancelled() => return Err(stopping()),
+        }
         reach(tools, "after", Step::Check).await?;
         Ok::<_, SwitchError>(ends)
     };
@@ -80,7 +86,7 @@ pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Stre
         Err(error) => {
             tools.desk.log(&format!("switch refused: {error}")).await?;
             turn(tools.desk, &Phase::Undone { why: error.to_string() }, false).await?;
-            return Ok(Ending::Refused(streaming));
+            return Ok(Ending::Refused((!streaming.is_over()).then_some(streaming)));
         }
     };
     let epoch = record.epoch;
@@ -187,6 +193,7 @@ impl Course<'_> {
             Step::Check => Ok(()),
             Step::Arm => Ok(self.arm().await?),
             Step::Pause => Ok(self.pause().await?),
+            Step::Close if self.tools.shutdown.is_cancelled() => Err(stopping().into()),
             Step::Close => Ok(self.close().await?),
             Step::Drain => Ok(self.in_time(step, "the stream or a replica").await?),
             Step::Ready => Ok(self.in_time(step, "counters or the way back").await?),
@@ -216,17 +223,22 @@ impl Course<'_> {
         }
         counters::raise(&self.ends, true, end).await?;
         // From here on a gateway's locking reads hold the fence, too.
-        let record = self.record().await?.record;
-        pause::announce(self.tools.desk, &record, self.request.direction, self.epoch, false).await?;
+        pause::announce(self.tools.desk, &self.record().await?, self.request.direction, self.epoch, false).await?;
         Ok(())
     }
 
     async fn pause(&mut self) -> Result<(), SwitchError> {
         self.guard = Some(Guard::take(&self.ends.closing_fences()).await?);
-        for end in self.ends.all() {
-            fence::check(&end.fence, self.epoch).await?;
+        for old in &self.ends.closing {
+            fence::check(&old.fence, self.epoch).await?;
         }
-        let record = self.record().await?.record;
+        for new in &self.ends.opening {
+            if !fence::check(&new.fence, self.epoch).await?.closed {
+                let what = format!("the fence of {}, which somebody has opened", new.fence.side.label);
+                return Err(SwitchError::Changed { what });
+            }
+        }
+        let record = self.record().await?;
         self.began = Some(Instant::now());
         let deaf = pause::announce(self.tools.desk, &record, self.request.direction, self.epoch, true).await?;
         if !deaf.is_empty() {
@@ -240,12 +252,16 @@ impl Course<'_> {
 
     async fn close(&mut self) -> Result<(), SwitchError> {
         let fences = self.ends.closing_fences();
-        // Above the epoch with which a closing in vain is taken back.
-        self.reopen = Some(Reopen::new(fences.clone(), Epoch(self.epoch.0 + 3)));
+        self.reopen = Some(self.reopener());
         let closed = fence::close(&fences, self.epoch.next(), self.deadline()).await?;
         tracing::info!(tries = closed.tries, took_ms = closed.took.as_millis() as u64, "fences closed");
         self.fence = closed.executed;
         Ok(())
+    }
+
+    /// Opens the closed side when dropped; its epoch is above the one with which a closing in vain is taken back.
+    fn reopener(&self) -> Reopen {
+        Reopen::new(self.ends.closing_fences(), Epoch(self.epoch.0 + 3))
     }
 
     /// When the pause must have come to its commit.
@@ -278,20 +294,24 @@ impl Course<'_> {
         for new in &self.ends.opening {
             for (old, fence) in self.ends.closing.iter().zip(&self.fence) {
                 let key = key_of(&record, self.request.direction, &old.fence.key.shard, &new.fence.key.shard);
-                self.frozen.push(drain::freeze(&new.fence.side, &key, fence).await?);
+                self.frozen.push(drain::freeze(&new.fence, &key, fence).await?);
             }
         }
         for (old, fence) in self.ends.closing.iter().zip(&self.fence) {
             drain::replicated(old, fence, end).await?;
         }
-        for (new, frozen) in self.ends.opening.iter().zip(&self.frozen) {
-            drain::replicated(new, &frozen.executed, end).await?;
-        }
         Ok(())
     }
 
     async fn ready(&mut self, end: Instant) -> Result<(), SwitchError> {
+        // An engine that was stopped and wakes up here is no owner any more.
+        self.tools.desk.guard.lease().check().map_err(TopologyError::from)?;
         counters::raise(&self.ends, false, end).await?;
+        // The way back begins behind what raising them has logged.
+        for (new, frozen) in self.ends.opening.iter().zip(&mut self.frozen) {
+            frozen.executed = drain::executed(&new.fence.side).await?;
+            drain::replicated(new, &frozen.executed, end).await?;
+        }
         if self.request.way_back {
             let record = self.record().await?.record;
             way_back::prepare(&record, self.request.direction, &self.ends, &self.frozen).await?;
@@ -309,10 +329,6 @@ impl Course<'_> {
                 SwitchError::TooSlow { step: Step::Commit, waiting: "the steps before".into(), limit: PAUSE }.into()
             );
         }
-        // From here on nothing may be opened before the record is read.
-        if let Some(reopen) = self.reopen.take() {
-            reopen.stand_down();
-        }
         let outcome = match self.send().await {
             Ok(true) => return Ok(()),
             Ok(false) => SwitchError::Changed { what: "a primary, or the workflow's record".into() },
@@ -323,9 +339,16 @@ impl Course<'_> {
             match turn(self.tools.desk, &Phase::Undoing { why: outcome.to_string() }, false).await {
                 Ok(found) => {
                     let committed = found.record.switch.as_ref().is_some_and(|switch| switch.phase == Phase::Finishing);
-                    return if committed { Ok(()) } else { Err(Failed::Before(outcome)) };
+                    if committed {
+                        return Ok(());
+                    }
+                    // It never will be: so they may be opened again by whoever comes first.
+                    self.reopen = Some(self.reopener());
+                    return Err(Failed::Before(outcome));
                 }
-                Err(error @ SwitchError::Topology(TopologyError::NotOwner { .. })) => return Err(Failed::Lost(error)),
+                Err(error @ SwitchError::Topology(TopologyError::NotOwner { .. } | TopologyError::Missing { .. })) => {
+                    return Err(Failed::Lost(error));
+                }
                 Err(error) => tracing::warn!(%error, "whether the switch is committed is not known yet"),
             }
             sleep(ASK_AGAIN).await;
@@ -333,7 +356,7 @@ impl Course<'_> {
     }
 
     /// Sends the commit: routing, the record and the pause, all or nothing. `false`: the store has refused it.
-    async fn send(&self) -> Result<bool, SwitchError> {
+    async fn send(&mut self) -> Result<bool, SwitchError> {
         let (desk, request) = (self.tools.desk, self.request);
         let Versioned { mut record, revision } = self.record().await?;
         if record.switch.as_ref().is_none_or(|switch| switch.phase != (Phase::Doing { step: Step::Commit })) {
@@ -342,9 +365,11 @@ impl Course<'_> {
         record.switched = switched_after(&record, request);
         if request.writes() {
             record.way_back = request.way_back;
+            record.fenced = true;
         }
         if let Some(switch) = record.switch.as_mut() {
             switch.phase = Phase::Finishing;
+            switch.drained = self.fence.iter().map(ToString::to_string).collect();
         }
         let topology = &desk.topology;
         let mut txn = topology.unchanged(Txn::new(), desk.path(), revision);
@@ -354,6 +379,10 @@ impl Course<'_> {
         txn = topology.put(txn, desk.path(), &record)?;
         txn = topology.put(txn, &paths::workflow_rules(&desk.keyspace, &desk.name), &record.rules())?;
         txn = topology.delete(txn, &paths::pause(&desk.keyspace, &desk.name));
+        // From here on nothing may be opened before the record is read again.
+        if let Some(reopen) = self.reopen.take() {
+            reopen.stand_down();
+        }
         let sent = timeout(PAUSE, topology.txn_as_owner(&desk.guard, txn)).await;
         self.tools.failpoints.reach("lost-commit").await.map_err(failed)?;
         match sent {
@@ -361,6 +390,10 @@ impl Course<'_> {
             Err(_) => Err(SwitchError::TooSlow { step: Step::Commit, waiting: "the topology".into(), limit: PAUSE }),
         }
     }
+}
+
+fn stopping() -> SwitchError {
+    SwitchError::Refused("the engine is being stopped: try again when it, or another one, runs".into())
 }
 
 async fn reach(tools: &Tools<'_>, when: &str, step: Step) -> Result<(), SwitchError> {

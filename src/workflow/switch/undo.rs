@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::engine::EngineError;
+use crate::model::GtidSet;
 use crate::model::fence::Epoch;
 use crate::model::switch::{Direction, Phase, Switch};
 use crate::mysql::Credentials;
 use crate::topology::records::Workflow;
 use crate::topology::{TopologyError, Versioned};
-use crate::workflow::carry::{Desk, now};
-use crate::workflow::fence::{self, FenceError};
+use crate::workflow::carry::{Desk, key_of, now};
+use crate::workflow::fence::{self, Fence, FenceError};
 
 use super::SwitchError;
 use super::ends::Ends;
-use super::pause;
+use super::{drain, pause};
 
 /// How far epochs of one act are from those of the next; a fence that was closed in vain is opened again with one in between.
 pub const STRIDE: u64 = 10;
@@ -43,41 +45,76 @@ pub async fn turn(desk: &Desk, phase: &Phase, committed: bool) -> Result<Version
 pub async fn undo(desk: &Desk, credentials: &Credentials, why: &str) -> Result<(), SwitchError> {
     let record = turn(desk, &Phase::Undoing { why: why.to_owned() }, false).await?.record;
     let Some(switch) = record.open_switch().filter(|switch| switch.phase != Phase::Finishing) else { return Ok(()) };
-    let ends = Ends::resolve(&desk.topology, credentials, &record, switch.request.direction).await?;
-    let opened: Vec<_> = ends
-        .closing
-        .iter()
-        .map(|end| async {
-            fence::take_over(&end.fence).await?;
-            fence::open(&end.fence, record.epoch, Instant::now() + ONE).await
-        })
-        .collect();
-    futures_util::future::try_join_all(opened).await?;
-    pause::withdraw(desk).await?;
-    let behind = record.epoch;
-    for end in &ends.opening {
-        fence::take_over(&end.fence).await?;
-        // On the way back this is the side that has been closed since the switch before, and stays so.
-        if switch.request.direction == Direction::Forward {
-            fence::disarm(&end.fence, behind, Instant::now() + ONE).await?;
-        }
-    }
-    for end in &ends.closing {
-        fence::disarm(&end.fence, behind, Instant::now() + ONE).await?;
+    if switch.request.writes() {
+        reopen(desk, credentials, &record, switch.request.direction).await?;
     }
     desk.log(&format!("switch undone: {why}")).await?;
     turn(desk, &Phase::Undone { why: why.to_owned() }, false).await?;
     Ok(())
 }
 
+/// Opens the side that a switch of writes has closed, or may have, and takes down what it has put up.
+async fn reopen(
+    desk: &Desk,
+    credentials: &Credentials,
+    record: &Workflow,
+    direction: Direction,
+) -> Result<(), SwitchError> {
+    let ends = Ends::resolve(&desk.topology, credentials, record, direction).await?;
+    for end in &ends.closing {
+        fence::take_over(&end.fence).await?;
+    }
+    for end in &ends.closing {
+        open_one(&end.fence, record.epoch).await?;
+    }
+    // Only now: what gateways hold goes to the open side.
+    pause::withdraw(desk).await?;
+    for end in &ends.opening {
+        // It is not needed any more that it can be reached.
+        if let Err(error) = fence::take_over(&end.fence).await {
+            tracing::warn!(%error, "what an earlier owner has left there may linger");
+        }
+        // Where writes were switched before, the side that does not take them stays closed.
+        if !record.fenced {
+            disarm(&end.fence, record.epoch).await;
+        }
+    }
+    for end in &ends.closing {
+        disarm(&end.fence, record.epoch).await;
+    }
+    Ok(())
+}
+
+/// Opens a fence, whose row is made if somebody has lost it: armed tables without it refuse everybody.
+async fn open_one(fence: &Fence, epoch: Epoch) -> Result<(), SwitchError> {
+    match fence::open(fence, epoch, Instant::now() + ONE).await {
+        Err(FenceError::Missing { .. }) => {
+            fence::ensure(fence).await?;
+            fence::open(fence, epoch, Instant::now() + ONE).await?;
+        }
+        outcome => drop(outcome?),
+    }
+    Ok(())
+}
+
+/// Drops the triggers of an open fence. They only cost something: whoever comes next drops them, if we cannot.
+async fn disarm(fence: &Fence, epoch: Epoch) {
+    if let Err(error) = fence::disarm(fence, epoch, Instant::now() + ONE).await {
+        tracing::warn!(%error, "the triggers of an open fence stay for now");
+    }
+}
+
 /// Opens the new side of a committed switch; when it was open. The old one stays closed, and armed, for as long as the
 /// workflow lives.
 pub async fn open(desk: &Desk, credentials: &Credentials) -> Result<Instant, SwitchError> {
     let record = turn(desk, &Phase::Finishing, true).await?.record;
-    let request = match record.open_switch() {
-        Some(switch) if switch.phase == Phase::Finishing && switch.request.writes() => &switch.request,
+    let switch = match record.open_switch() {
+        Some(switch) if switch.phase == Phase::Finishing && switch.request.writes() => switch,
         _ => return Ok(Instant::now()),
     };
+    let request = &switch.request;
+    let drained = switch.drained.iter().map(|text| text.parse::<GtidSet>());
+    let drained: Vec<_> = drained.collect::<Result<_, _>>().map_err(|_| EngineError::Sidecar("switch.drained"))?;
     let ends = Ends::resolve(&desk.topology, credentials, &record, request.direction).await?;
     for end in &ends.closing {
         // A primary that has come since was never closed.
@@ -86,12 +123,18 @@ pub async fn open(desk: &Desk, credentials: &Credentials) -> Result<Instant, Swi
             Err(error) => return Err(error.into()),
         }
     }
+    for new in &ends.opening {
+        for (old, drained) in ends.closing.iter().zip(&drained) {
+            let key = key_of(&record, request.direction, &old.fence.key.shard, &new.fence.key.shard);
+            drain::still_has(&new.fence, &key, drained).await?;
+        }
+    }
     for end in &ends.opening {
-        fence::open(&end.fence, record.epoch, Instant::now() + ONE).await?;
+        open_one(&end.fence, record.epoch).await?;
     }
     let opened = Instant::now();
     for end in &ends.opening {
-        fence::disarm(&end.fence, record.epoch, opened + ONE).await?;
+        disarm(&end.fence, record.epoch).await;
     }
     Ok(opened)
 }

@@ -19,7 +19,8 @@ pub async fn prepare(
     for old in &ends.closing {
         for (new, at) in ends.opening.iter().zip(frozen) {
             let key = key_of(workflow, direction.opposite(), &new.fence.key.shard, &old.fence.key.shard);
-            let mut session = old.fence.side.session().await?;
+            // Of a kind that whoever takes over ends first: this must not come late.
+            let mut session = old.fence.working_session().await?;
             begin_level(&mut session, &key, &workflow.spec.tables, &at.executed, &at.server).await?;
             session.close().await;
         }
