@@ -129,6 +129,88 @@ async fn cancel_leaves_no_trace_of_a_switch() {
     engine.stop().await;
 }
 
+/// Whether a server turns a write away with the fence's errno.
+async fn is_fenced(db: &Db) -> bool {
+    let mut conn = db.conn().await;
+    conn.query_drop("BEGIN").await.unwrap();
+    match conn.query_drop("INSERT INTO ledger_writer VALUES (99)").await {
+        Ok(()) => {
+            conn.query_drop("ROLLBACK").await.unwrap();
+            false
+        }
+        Err(mysql_async::Error::Server(error)) if error.code == FENCED => true,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The side that does not take the writes stays closed, whatever becomes of later switches.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_switch_that_fails_opens_nothing() {
+    let cluster = TestCluster::start().await;
+    let shardlift = cluster.shardlift();
+    let (source, target) = (cluster.source_db(), cluster.target_db());
+    source
+        .exec("CREATE TABLE ledger (id INT PRIMARY KEY, v INT); CREATE TABLE ledger_writer (id INT PRIMARY KEY)")
+        .await;
+    source.exec("INSERT INTO ledger VALUES (1, 1); ALTER TABLE ledger ADD twice INT AS (2 * v) STORED").await;
+    let failing = shardlift.with("SHARDLIFT_FAILPOINTS", "before-commit=error");
+    let engine = shardlift.engine("sound").await;
+    let moved = Move::start(&cluster, TABLES, "").await;
+    moved.state("Running").await;
+    shardlift.must(&format!("movetables switch-traffic {WHICH} --tablet-types PRIMARY")).await;
+    assert!(is_fenced(&source).await && !is_fenced(&target).await);
+    engine.stop().await;
+
+    // Reads, whose switch concerns no fence.
+    let engine = failing.engine("reads").await;
+    moved.state("Running").await;
+    let refused = shardlift.refused(&format!("movetables switch-traffic {WHICH}")).await;
+    assert!(refused.contains("before-commit"), "{refused}");
+    assert!(is_fenced(&source).await && !is_fenced(&target).await);
+    engine.stop().await;
+
+    let engine = shardlift.engine("back").await;
+    moved.state("Running").await;
+    shardlift.must(&format!("movetables reverse-traffic {WHICH}")).await;
+    assert!(!is_fenced(&source).await && is_fenced(&target).await);
+    engine.stop().await;
+
+    // And a second switch of writes, undone.
+    let engine = failing.engine("there").await;
+    moved.state("Running").await;
+    shardlift.refused(&format!("movetables switch-traffic {WHICH}")).await;
+    assert!(!is_fenced(&source).await && is_fenced(&target).await);
+    source.exec("INSERT INTO ledger (id, v) VALUES (2, 2)").await;
+    settled(&cluster).await;
+    engine.stop().await;
+}
+
+/// A client whose write was refused and that keeps its transaction open does not hold the switch up.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_refused_transaction_holds_nobody_up() {
+    let cluster = TestCluster::start().await;
+    let shardlift = cluster.shardlift();
+    let source = cluster.source_db();
+    source
+        .exec("CREATE TABLE ledger (id INT PRIMARY KEY, v INT); CREATE TABLE ledger_writer (id INT PRIMARY KEY)")
+        .await;
+    source.exec("INSERT INTO ledger VALUES (1, 1)").await;
+    let dies = shardlift.with("SHARDLIFT_FAILPOINTS", "before-open=kill").engine("dies").await;
+    let moved = Move::start(&cluster, TABLES, "").await;
+    moved.state("Running").await;
+    let asked = shardlift.start("ask", &format!("movetables switch-traffic {WHICH}"));
+    let died = dies.ended().await;
+    assert!(!died.success());
+    let mut refused = source.conn().await;
+    refused.query_drop("BEGIN").await.unwrap();
+    refused.query_drop("INSERT INTO ledger_writer VALUES (98)").await.unwrap_err();
+    let engine = shardlift.engine("next").await;
+    assert!(asked.ended().await.success());
+    assert!(!is_fenced(&cluster.target_db()).await);
+    drop(refused);
+    engine.stop().await;
+}
+
 /// A transaction that is open for long holds a switch back, and is named; nothing has changed then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_transaction_is_named() {

@@ -14,12 +14,13 @@
 //! | [`plan`] | which steps, in words |
 //! | [`ask`] | an operator's wish becomes a record |
 //! | [`ends`] | the two sides, as the topology says now |
-//! | [`run`] | the steps one after another; what follows a failure |
+//! | [`run`], [`commit`] | the steps one after another; the point of no return |
 //! | [`check`], [`pause`], [`drain`], [`counters`], [`way_back`] | what single steps do |
 //! | [`undo`] | back, or to the end |
 
 pub mod ask;
 mod check;
+mod commit;
 mod counters;
 mod drain;
 pub mod ends;

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::EngineError;
@@ -19,13 +19,13 @@ use crate::model::fence::Epoch;
 use crate::model::switch::{Phase, Step, SwitchRequest};
 use crate::mysql::Credentials;
 use crate::topology::records::Workflow;
-use crate::topology::{TopologyError, Txn, TxnOutcome, Versioned, paths};
+use crate::topology::{TopologyError, Versioned};
 use crate::workflow::carry::{Desk, Streaming, key_of};
 use crate::workflow::fence::{self, Guard};
 
 use super::drain::{self, Frozen};
 use super::ends::Ends;
-use super::plan::{plan, switched_after};
+use super::plan::plan;
 use super::reopen::Reopen;
 use super::undo::{self, turn};
 use super::{SwitchError, check, counters, pause, way_back};
@@ -34,8 +34,6 @@ use super::{SwitchError, check, counters, pause, way_back};
 pub const PAUSE: Duration = Duration::from_secs(5);
 /// How long tables may be in use before they are armed.
 const ARM: Duration = Duration::from_secs(10);
-/// Between two attempts to learn what became of the commit.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a switch is carried out with.
 #[derive(Debug)]
@@ -122,7 +120,7 @@ pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Stre
 }
 
 /// Which side of the point of no return a failure is on.
-enum Failed {
+pub(super) enum Failed {
     Before(SwitchError),
     After(SwitchError),
     /// It is not known; whoever can read the record will see.
@@ -136,21 +134,21 @@ impl<E: Into<SwitchError>> From<E> for Failed {
 }
 
 /// A switch under way.
-struct Course<'a> {
-    tools: &'a Tools<'a>,
-    request: &'a SwitchRequest,
-    ends: Ends,
+pub(super) struct Course<'a> {
+    pub(super) tools: &'a Tools<'a>,
+    pub(super) request: &'a SwitchRequest,
+    pub(super) ends: Ends,
     /// Of this attempt; what opens again comes with a higher one.
     epoch: Epoch,
     streaming: Option<Streaming>,
     /// When the pause was announced.
-    began: Option<Instant>,
+    pub(super) began: Option<Instant>,
     /// From there to the opened side.
     held: Option<Duration>,
-    guard: Option<Guard>,
-    reopen: Option<Reopen>,
+    pub(super) guard: Option<Guard>,
+    pub(super) reopen: Option<Reopen>,
     /// F, of each closed fence.
-    fence: Vec<GtidSet>,
+    pub(super) fence: Vec<GtidSet>,
     frozen: Vec<Frozen>,
 }
 
@@ -207,7 +205,7 @@ impl Course<'_> {
     }
 
     /// The record as it stands.
-    async fn record(&self) -> Result<Versioned<Workflow>, SwitchError> {
+    pub(super) async fn record(&self) -> Result<Versioned<Workflow>, SwitchError> {
         let gone = || TopologyError::Missing { what: format!("workflow {}", self.tools.desk.label()) };
         Ok(self.tools.desk.read().await?.ok_or_else(gone)?)
     }
@@ -260,12 +258,12 @@ impl Course<'_> {
     }
 
     /// Opens the closed side when dropped; its epoch is above the one with which a closing in vain is taken back.
-    fn reopener(&self) -> Reopen {
+    pub(super) fn reopener(&self) -> Reopen {
         Reopen::new(self.ends.closing_fences(), Epoch(self.epoch.0 + 3))
     }
 
     /// When the pause must have come to its commit.
-    fn deadline(&self) -> Instant {
+    pub(super) fn deadline(&self) -> Instant {
         self.began.unwrap_or_else(Instant::now) + PAUSE
     }
 
@@ -318,78 +316,6 @@ impl Course<'_> {
         }
         Ok(())
     }
-
-    /// The point of no return.
-    async fn commit(&mut self) -> Result<(), Failed> {
-        if let Some(guard) = self.guard.as_mut() {
-            guard.still_there().await?;
-        }
-        if self.began.is_some() && Instant::now() >= self.deadline() {
-            return Err(
-                SwitchError::TooSlow { step: Step::Commit, waiting: "the steps before".into(), limit: PAUSE }.into()
-            );
-        }
-        let outcome = match self.send().await {
-            Ok(true) => return Ok(()),
-            Ok(false) => SwitchError::Changed { what: "a primary, or the workflow's record".into() },
-            Err(error) => error,
-        };
-        tracing::warn!(error = %outcome, "the commit of the switch is not confirmed; asking");
-        loop {
-            match turn(self.tools.desk, &Phase::Undoing { why: outcome.to_string() }, false).await {
-                Ok(found) => {
-                    let committed = found.record.switch.as_ref().is_some_and(|switch| switch.phase == Phase::Finishing);
-                    if committed {
-                        return Ok(());
-                    }
-                    // It never will be: so they may be opened again by whoever comes first.
-                    self.reopen = Some(self.reopener());
-                    return Err(Failed::Before(outcome));
-                }
-                Err(error @ SwitchError::Topology(TopologyError::NotOwner { .. } | TopologyError::Missing { .. })) => {
-                    return Err(Failed::Lost(error));
-                }
-                Err(error) => tracing::warn!(%error, "whether the switch is committed is not known yet"),
-            }
-            sleep(ASK_AGAIN).await;
-        }
-    }
-
-    /// Sends the commit: routing, the record and the pause, all or nothing. `false`: the store has refused it.
-    async fn send(&mut self) -> Result<bool, SwitchError> {
-        let (desk, request) = (self.tools.desk, self.request);
-        let Versioned { mut record, revision } = self.record().await?;
-        if record.switch.as_ref().is_none_or(|switch| switch.phase != (Phase::Doing { step: Step::Commit })) {
-            return Ok(false);
-        }
-        record.switched = switched_after(&record, request);
-        if request.writes() {
-            record.way_back = request.way_back;
-            record.fenced = true;
-        }
-        if let Some(switch) = record.switch.as_mut() {
-            switch.phase = Phase::Finishing;
-            switch.drained = self.fence.iter().map(ToString::to_string).collect();
-        }
-        let topology = &desk.topology;
-        let mut txn = topology.unchanged(Txn::new(), desk.path(), revision);
-        for end in self.ends.all() {
-            txn = topology.unchanged(txn, &end.shard.0, end.shard.1);
-        }
-        txn = topology.put(txn, desk.path(), &record)?;
-        txn = topology.put(txn, &paths::workflow_rules(&desk.keyspace, &desk.name), &record.rules())?;
-        txn = topology.delete(txn, &paths::pause(&desk.keyspace, &desk.name));
-        // From here on nothing may be opened before the record is read again.
-        if let Some(reopen) = self.reopen.take() {
-            reopen.stand_down();
-        }
-        let sent = timeout(PAUSE, topology.txn_as_owner(&desk.guard, txn)).await;
-        self.tools.failpoints.reach("lost-commit").await.map_err(failed)?;
-        match sent {
-            Ok(outcome) => Ok(matches!(outcome?, TxnOutcome::Committed { .. })),
-            Err(_) => Err(SwitchError::TooSlow { step: Step::Commit, waiting: "the topology".into(), limit: PAUSE }),
-        }
-    }
 }
 
 fn stopping() -> SwitchError {
@@ -400,6 +326,6 @@ async fn reach(tools: &Tools<'_>, when: &str, step: Step) -> Result<(), SwitchEr
     tools.failpoints.reach(&format!("{when}-{step}")).await.map_err(failed)
 }
 
-fn failed(Hit(point): Hit) -> SwitchError {
+pub(super) fn failed(Hit(point): Hit) -> SwitchError {
     SwitchError::Failpoint(point)
 }
