@@ -39,8 +39,9 @@ impl Course<'_> {
                     if committed {
                         return Ok(());
                     }
-                    // It never will be: so they may be opened again by whoever comes first.
-                    self.reopen = Some(self.reopener());
+                    // It never will be: so what this switch has closed may be opened again by whoever comes first. One
+                    // of reads has closed nothing, and what is closed then must stay so.
+                    self.reopen = self.request.writes().then(|| self.reopener());
                     return Err(Failed::Before(outcome));
                 }
                 Err(error @ SwitchError::Topology(TopologyError::NotOwner { .. } | TopologyError::Missing { .. })) => {
@@ -76,6 +77,7 @@ impl Course<'_> {
         txn = topology.put(txn, desk.path(), &record)?;
         txn = topology.put(txn, &paths::workflow_rules(&desk.keyspace, &desk.name), &record.rules())?;
         txn = topology.delete(txn, &paths::pause(&desk.keyspace, &desk.name));
+        self.tools.failpoints.reach("unsent-commit").await.map_err(failed)?;
         // From here on nothing may be opened before the record is read again.
         if let Some(reopen) = self.reopen.take() {
             reopen.stand_down();

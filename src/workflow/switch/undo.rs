@@ -117,11 +117,8 @@ pub async fn open(desk: &Desk, credentials: &Credentials) -> Result<Instant, Swi
     let drained: Vec<_> = drained.collect::<Result<_, _>>().map_err(|_| EngineError::Sidecar("switch.drained"))?;
     let ends = Ends::resolve(&desk.topology, credentials, &record, request.direction).await?;
     for end in &ends.closing {
-        // A primary that has come since was never closed.
-        match fence::shut(&end.fence, record.epoch, Instant::now() + ONE).await {
-            Ok(_) | Err(FenceError::Superseded { closed: true, .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        // It is, unless this is a primary that has come since.
+        fence::shut(&end.fence, record.epoch, Instant::now() + ONE).await?;
     }
     for new in &ends.opening {
         for (old, drained) in ends.closing.iter().zip(&drained) {

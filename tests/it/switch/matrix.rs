@@ -27,6 +27,7 @@ fn cases() -> Vec<Case> {
         }
     }
     cases.push(Case { point: "lost-commit".into(), action: "error" });
+    cases.push(Case { point: "unsent-commit".into(), action: "error" });
     cases.push(Case { point: "before-drain".into(), action: "error" });
     cases.push(Case { point: "before-commit".into(), action: "error" });
     cases.push(Case { point: "before-drain".into(), action: "hang:6000" });
