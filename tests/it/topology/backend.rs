@@ -48,6 +48,8 @@ impl Backend {
         match &self.etcd {
             Some(etcd) => {
                 etcd.pause().unwrap();
+                // The signal is sent; a thread that is running takes it when the system comes to it.
+                std::thread::sleep(std::time::Duration::from_millis(100));
                 Box::new(Thaw(etcd))
             }
             None => {
