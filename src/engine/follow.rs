@@ -35,11 +35,11 @@ use super::throttle::Valve;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A source transaction larger than this is applied in pieces.
 const PIECE_BYTES: usize = 8 << 20;
-/// How often the binlog's retention is looked at.
 /// An ALTER of a large table may take this long.
 const LONGEST_DDL: Duration = Duration::from_secs(24 * 3600);
 /// How long it may take to find the last applied transaction in the source's binlog.
 const MEET: Duration = Duration::from_secs(120);
+/// How often the binlog's retention is looked at.
 const RETENTION_LOOK: Duration = Duration::from_secs(30);
 
 /// When to stop following.

@@ -18,6 +18,15 @@ fn through(gateway: &Gateway, keyspace: &str) -> Db {
     Db::over(gateway.opts(), keyspace, format!("{keyspace} through the gateway"))
 }
 
+/// The tables of the ledger, small and without a writer.
+async fn small_tables(db: &Db) {
+    db.exec(
+        "CREATE TABLE ledger (id INT PRIMARY KEY, v INT); CREATE TABLE ledger_writer (id INT PRIMARY KEY); \
+         INSERT INTO ledger VALUES (1, 1), (2, 2)",
+    )
+    .await;
+}
+
 /// Waits until both sides are equal, whichever leads.
 async fn settled(cluster: &TestCluster) {
     let (source, target) = (cluster.source_db(), cluster.target_db());
@@ -110,10 +119,7 @@ async fn cancel_leaves_no_trace_of_a_switch() {
     let cluster = TestCluster::start().await;
     let shardlift = cluster.shardlift();
     let source = cluster.source_db();
-    source
-        .exec("CREATE TABLE ledger (id INT PRIMARY KEY, v INT); CREATE TABLE ledger_writer (id INT PRIMARY KEY)")
-        .await;
-    source.exec("INSERT INTO ledger VALUES (1, 1), (2, 2)").await;
+    small_tables(&source).await;
     let engine = shardlift.engine("one").await;
     let before = Trace::take(&cluster).await;
     let moved = Move::start(&cluster, TABLES, "").await;
@@ -149,10 +155,8 @@ async fn a_later_switch_that_fails_opens_nothing() {
     let cluster = TestCluster::start().await;
     let shardlift = cluster.shardlift();
     let (source, target) = (cluster.source_db(), cluster.target_db());
-    source
-        .exec("CREATE TABLE ledger (id INT PRIMARY KEY, v INT); CREATE TABLE ledger_writer (id INT PRIMARY KEY)")
-        .await;
-    source.exec("INSERT INTO ledger VALUES (1, 1); ALTER TABLE ledger ADD twice INT AS (2 * v) STORED").await;
+    small_tables(&source).await;
+    source.exec("ALTER TABLE ledger ADD twice INT AS (2 * v) STORED").await;
     let failing = shardlift.with("SHARDLIFT_FAILPOINTS", "before-commit=error");
     let engine = shardlift.engine("sound").await;
     let moved = Move::start(&cluster, TABLES, "").await;
@@ -183,7 +187,7 @@ async fn a_later_switch_that_fails_opens_nothing() {
     moved.state("Running").await;
     shardlift.refused(&format!("movetables switch-traffic {WHICH}")).await;
     assert!(!is_fenced(&source).await && is_fenced(&target).await);
-    source.exec("INSERT INTO ledger (id, v) VALUES (2, 2)").await;
+    source.exec("INSERT INTO ledger (id, v) VALUES (3, 3)").await;
     settled(&cluster).await;
     engine.stop().await;
 }
@@ -194,10 +198,7 @@ async fn an_idle_refused_transaction_holds_nobody_up() {
     let cluster = TestCluster::start().await;
     let shardlift = cluster.shardlift();
     let source = cluster.source_db();
-    source
-        .exec("CREATE TABLE ledger (id INT PRIMARY KEY, v INT); CREATE TABLE ledger_writer (id INT PRIMARY KEY)")
-        .await;
-    source.exec("INSERT INTO ledger VALUES (1, 1)").await;
+    small_tables(&source).await;
     let dies = shardlift.with("SHARDLIFT_FAILPOINTS", "before-open=kill").engine("dies").await;
     let moved = Move::start(&cluster, TABLES, "").await;
     moved.state("Running").await;
@@ -220,10 +221,7 @@ async fn a_long_transaction_is_named() {
     let cluster = TestCluster::start().await;
     let shardlift = cluster.shardlift();
     let source = cluster.source_db();
-    source
-        .exec("CREATE TABLE ledger (id INT PRIMARY KEY, v INT); CREATE TABLE ledger_writer (id INT PRIMARY KEY)")
-        .await;
-    source.exec("INSERT INTO ledger VALUES (1, 1)").await;
+    small_tables(&source).await;
     let engine = shardlift.engine("one").await;
     let moved = Move::start(&cluster, TABLES, "").await;
     moved.state("Running").await;
