@@ -69,6 +69,12 @@ struct Options {
     /// Only text, or only prepared
     #[arg(long)]
     protocol: Option<Protocol>,
+    /// Put a relay in the gateway's place that looks at no byte: the way through a process, and nothing else
+    #[arg(long)]
+    bare: bool,
+    /// Be that relay, to this server
+    #[arg(long, hide = true, value_name = "HOST:PORT")]
+    relay: Option<String>,
     /// Given by `cargo bench`, not by `cargo test`
     #[arg(long, hide = true)]
     bench: bool,
@@ -84,6 +90,10 @@ async fn main() -> ExitCode {
     }
     if cfg!(debug_assertions) {
         eprintln!("built without optimisation: these numbers say nothing");
+    }
+    if let Some(server) = &options.relay {
+        eprintln!("{:?}", front::relay(server).await);
+        return ExitCode::FAILURE;
     }
     let interrupted = CancellationToken::new();
     let outcome = match cancel_on_signal(interrupted.clone()) {
@@ -110,7 +120,7 @@ async fn run(options: &Options) -> anyhow::Result<Results> {
     let servers = ensure(&InstallOptions::from_env(), &()).await?;
     let stage = Stage::up(&servers, &SETTINGS).await?;
     sysbench::fill(stage.source()?, ROWS).await?;
-    let front = Front::start(&stage).await?;
+    let front = if options.bare { Front::bare(&stage).await? } else { Front::start(&stage).await? };
     let (direct, through) = (Side::direct(&stage)?, Side::through(&stage, &front)?);
     say(&format!("the gateway is process {}, its server {}", front.pid(), direct.server));
     let window = Duration::from_millis(options.millis);

@@ -25,6 +25,7 @@ pub mod engine;
 pub mod failpoint;
 pub mod gateway;
 pub mod local;
+pub mod mapping;
 pub mod metrics;
 pub mod model;
 pub mod mysql;

@@ -3,13 +3,12 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
-use shardlift::cli::{self, Cli};
+use shardlift::cli;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     give_memory_back();
-    let cli = Cli::parse();
+    let cli = cli::parse(std::env::args_os().collect()).unwrap_or_else(|error| error.exit());
     let filter = EnvFilter::try_from_env("SHARDLIFT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();

@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result};
 use shardlift::gateway::client::users;
 use shardlift::topology::paths;
 use shardlift::topology::records::GatewayPresence;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::testbed::process::Process;
 use super::testbed::{Stage, until};
@@ -37,6 +39,18 @@ impl Front {
         Ok(Self { process, listen })
     }
 
+    /// In its place a relay that looks at no byte: what is lost with it, no gateway can win back.
+    pub async fn bare(stage: &Stage) -> Result<Self> {
+        let server = format!("127.0.0.1:{}", stage.source()?.port());
+        let mut process = Process::of(&std::env::current_exe()?, stage, "relay", &["--bench", "--relay", &server])?;
+        let listen = until("the relay listens", POLL, async || {
+            process.check()?;
+            Ok(process.said()?.split_once('\n').map(|(address, _)| address.to_owned()))
+        })
+        .await?;
+        Ok(Self { process, listen })
+    }
+
     /// Where it listens, as host:port.
     pub fn listen(&self) -> &str {
         &self.listen
@@ -50,5 +64,19 @@ impl Front {
     /// Ends it.
     pub async fn kill(self) -> Result<()> {
         self.process.kill().await
+    }
+}
+
+/// The relay: prints where it listens, and serves until it is killed.
+pub async fn relay(server: &str) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    loop {
+        let (mut client, _) = listener.accept().await?;
+        let mut server = TcpStream::connect(server).await?;
+        client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        // How a conversation ends is its two ends' business.
+        tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await.ok() });
     }
 }

@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shardlift::gateway::sql::{Edit, Kind, SqlMode, analyze, identifiers, splice, split};
+use shardlift::gateway::sql::{Edit, Kind, SqlMode, analyze, cut, identifiers, normalised, splice, split};
 
 fuzz_target!(|input: &[u8]| {
     let Some((mode, text)) = input.split_first() else { return };
@@ -21,6 +21,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn check(sql: &[u8], mode: SqlMode) {
+    let _ = cut(normalised(sql, mode));
     let statement = analyze(sql, mode);
     let tables = statement.tables.iter().flat_map(|table| table.database.iter().chain([&table.table]));
     let names: Vec<_> = tables.chain(statement.qualifiers.iter().map(|qualifier| &qualifier.database)).collect();

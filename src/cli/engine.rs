@@ -1,5 +1,7 @@
 //! `shardlift engine`.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use prometheus::Registry;
@@ -19,11 +21,14 @@ pub(super) enum Verb {
     /// Run an engine until SIGTERM or Ctrl-C; any number may run, on any hosts that share the topology
     Run {
         /// Its name, unique among engines [default: made of host and process id]
-        #[arg(long)]
+        #[arg(long, env = "SHARDLIFT_ENGINE_ID", value_name = "NAME")]
         id: Option<InstanceId>,
         /// Where it serves /metrics and /healthz; port 0 is any free one, told here and by `engine list`
-        #[arg(long, value_name = "IP:PORT|none", default_value = "127.0.0.1:0")]
+        #[arg(long, env = "SHARDLIFT_ENGINE_HTTP_LISTEN", value_name = "IP:PORT|none", default_value = "127.0.0.1:0")]
         http_listen: HttpListen,
+        /// A YAML file of these flags, by their names; the command line and the environment win over it
+        #[arg(long, env = "SHARDLIFT_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// List the engines that are alive
     List,
@@ -33,7 +38,7 @@ impl Verb {
     pub(super) async fn run(self, context: &Context) -> Result<Outcome> {
         let topology = context.topology().await?;
         match self {
-            Self::Run { id, http_listen } => {
+            Self::Run { id, http_listen, config: _ } => {
                 let id = match id {
                     Some(id) => id,
                     None => daemon::instance_id().context("no name can be made for this engine; give one with --id")?,

@@ -24,6 +24,8 @@ pub(super) enum Verb {
     Install(Programs),
     /// Start a cluster and keep it until Ctrl-C
     Up(Box<UpArgs>),
+    /// Add keyspaces or shards, with servers of their own, to a cluster that runs in the background
+    Add(AddArgs),
     /// Stop a cluster; its data stays
     Down {
         #[command(flatten)]
@@ -122,6 +124,17 @@ impl UpArgs {
     }
 }
 
+#[derive(Debug, Args)]
+pub(super) struct AddArgs {
+    #[command(flatten)]
+    place: Place,
+    /// A keyspace, or one of its shards: customer customer/-80 customer/80-
+    #[arg(required = true, value_name = "KEYSPACE[/SHARD]")]
+    additions: Vec<String>,
+    #[command(flatten)]
+    programs: Programs,
+}
+
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Line(ServerStatus);
@@ -162,6 +175,7 @@ impl Verb {
                 Ok(Outcome::Done)
             }
             Self::Up(args) => up(context, *args).await,
+            Self::Add(args) => add(context, args).await,
             Self::Down { place } => {
                 let dir = place.folder()?;
                 let count = cluster::down(&dir).await?;
@@ -231,6 +245,30 @@ async fn up(context: &Context, mut args: UpArgs) -> Result<Outcome> {
         context.output.done("stopping the servers; the data stays")?;
     }
     cluster.stop().await?;
+    Ok(Outcome::Done)
+}
+
+async fn add(context: &Context, args: AddArgs) -> Result<Outcome> {
+    let dir = args.place.folder()?;
+    let mut additions: Vec<LocalKeyspace> = Vec::new();
+    for text in &args.additions {
+        let (name, shard) = text.split_once('/').unwrap_or((text, "0"));
+        let (mut addition, shard) = (LocalKeyspace::unsharded(name)?, shard.parse()?);
+        match additions.iter_mut().find(|known| known.name == addition.name) {
+            Some(known) => known.shards.push(shard),
+            None => {
+                addition.shards = vec![shard];
+                additions.push(addition);
+            }
+        }
+    }
+    let recorded = ClusterSpec::recorded(&dir)?;
+    let bar = Bar::new();
+    let servers = local::ensure(&args.programs.options(recorded.is_some_and(|spec| spec.etcd)), &bar).await?;
+    let cluster = Cluster::grow(&dir, &additions, &servers, &bar).await?;
+    bar.0.finish_and_clear();
+    drop(cluster);
+    list(context, &dir).await?;
     Ok(Outcome::Done)
 }
 

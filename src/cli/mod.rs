@@ -7,19 +7,30 @@
 
 mod cell;
 mod clock;
+mod config;
 mod demo;
+mod document;
 mod engine;
 mod gateway;
+mod health;
 mod keyspace;
 mod local;
 mod movetables;
 mod output;
+mod primaries;
+mod repair;
+mod reshard;
 mod rules;
+mod schema;
 mod shard;
+mod start;
+mod status;
 mod tablet;
 mod tablet_check;
 mod topo;
 mod traffic;
+mod verbs;
+mod vschema;
 mod workflow;
 
 use std::path::PathBuf;
@@ -28,6 +39,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
+pub use self::config::parse;
 pub use self::output::{Format, Listed, Output};
 use crate::model::ClusterName;
 use crate::mysql::Credentials;
@@ -53,7 +65,7 @@ struct Global {
     #[arg(long, global = true, env = "SHARDLIFT_CLUSTER", default_value = "main", value_name = "NAME")]
     cluster: ClusterName,
     /// The file credentials are looked up in, by name [default: environment variables]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, env = "SHARDLIFT_CREDENTIALS", value_name = "FILE")]
     credentials: Option<PathBuf>,
     /// How to print listings
     #[arg(long, global = true, default_value = "table", value_name = "FORMAT")]
@@ -77,9 +89,18 @@ enum Noun {
     /// Which keyspace a table's traffic goes to, whatever the statement says
     #[command(subcommand)]
     Rules(rules::Verb),
+    /// How tables are spread over a keyspace's shards
+    #[command(subcommand, name = "vschema")]
+    VSchema(vschema::Verb),
+    /// What tables look like, on every shard of a keyspace
+    #[command(subcommand)]
+    Schema(schema::Verb),
     /// Move tables from one keyspace to another
     #[command(subcommand, name = "movetables", alias = "MoveTables")]
     MoveTables(movetables::Verb),
+    /// Split, merge or cut anew the shards of a keyspace
+    #[command(subcommand, name = "reshard", alias = "Reshard")]
+    Reshard(reshard::Verb),
     /// All workflows, whatever they move
     #[command(subcommand)]
     Workflow(workflow::Verb),
@@ -89,6 +110,8 @@ enum Noun {
     /// The process that applications connect to
     #[command(subcommand)]
     Gateway(gateway::Verb),
+    /// Ask an engine or gateway whether it is well; for the health checks of containers
+    Health(health::Flags),
     /// The topology itself
     #[command(subcommand)]
     Topo(topo::Verb),
@@ -156,10 +179,14 @@ pub async fn run(cli: Cli) -> Result<Outcome> {
         Noun::Shard(verb) => verb.run(&context).await,
         Noun::Tablet(verb) => verb.run(&context).await,
         Noun::Rules(verb) => verb.run(&context).await,
+        Noun::VSchema(verb) => verb.run(&context).await,
+        Noun::Schema(verb) => verb.run(&context).await,
         Noun::MoveTables(verb) => verb.run(&context).await,
+        Noun::Reshard(verb) => verb.run(&context).await,
         Noun::Workflow(verb) => verb.run(&context).await,
         Noun::Engine(verb) => verb.run(&context).await,
         Noun::Gateway(verb) => verb.run(&context).await,
+        Noun::Health(flags) => flags.run().await,
         Noun::Topo(verb) => verb.run(&context).await,
         Noun::Local(verb) => verb.run(&context).await,
         Noun::Demo(flags) => flags.run(&context).await,

@@ -75,6 +75,11 @@ impl Output {
         }
     }
 
+    /// Prints a text as it is, whatever the format.
+    pub fn text(&self, text: &str) -> Result<()> {
+        line(text)
+    }
+
     /// Says what was done.
     pub fn done(&self, message: &str) -> Result<()> {
         match self.format {

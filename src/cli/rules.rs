@@ -1,14 +1,13 @@
 //! `shardlift rules`: routing rules in Vitess's own form.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Context, Listed, Outcome};
+use super::{Context, Listed, Outcome, document};
 use crate::model::KeyspaceName;
 use crate::model::routing::{RuleSet, TableMove};
 use crate::sharding::rules::{OperatorPlan, expand, parse, plan_operator_rules};
@@ -100,7 +99,7 @@ impl Verb {
     pub(super) async fn run(self, context: &Context) -> Result<Outcome> {
         match self {
             Self::Apply(args) => {
-                let wanted = parse(&args.document.read()?)?;
+                let wanted = parse(&document::read(args.document.rules, args.document.rules_file)?)?;
                 let topology = context.topology().await?;
                 let sets = Sets::read(&topology).await?;
                 let keyspaces = topology.list::<Keyspace>(&paths::keyspaces()).await?;
@@ -125,21 +124,6 @@ impl Verb {
             }
         }
         Ok(Outcome::Done)
-    }
-}
-
-impl Document {
-    fn read(self) -> Result<String> {
-        match (self.rules, self.rules_file) {
-            (Some(text), _) => Ok(text),
-            (None, Some(file)) if file.as_os_str() == "-" => {
-                let mut text = String::new();
-                std::io::stdin().lock().read_to_string(&mut text).context("reading standard input")?;
-                Ok(text)
-            }
-            (None, Some(file)) => std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display())),
-            (None, None) => bail!("name the rules with --rules or --rules-file"),
-        }
     }
 }
 

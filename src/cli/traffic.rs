@@ -1,4 +1,4 @@
-//! `shardlift movetables switch-traffic`, `reverse-traffic` and `complete`.
+//! `switch-traffic`, `reverse-traffic` and `complete` of a workflow.
 
 use std::time::Duration;
 
@@ -9,11 +9,13 @@ use tokio::time::{Instant, sleep};
 
 use super::workflow::{Which, heard};
 use super::{Context, Listed, Outcome};
-use crate::model::switch::{Direction, Phase, Step, Switch};
+use crate::model::switch::{Direction, Phase, Step, Switch, SwitchRequest};
 use crate::model::workflow::{OldTables, TabletType};
-use crate::topology::records::Workflow;
+use crate::topology::records::{Status, Workflow};
 use crate::topology::{Topology, paths};
 use crate::workflow::control::{Wish, wish};
+use crate::workflow::preflight::Finding;
+use crate::workflow::preflight::switch::{Look, Question, Stream, examine};
 use crate::workflow::switch::ask::{Wanted, ask, judge};
 use crate::workflow::switch::plan::{describe, plan};
 
@@ -42,6 +44,9 @@ pub(super) struct Traffic {
     /// Replicate changes back afterwards, so that traffic can be switched back
     #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
     enable_reverse_replication: bool,
+    /// Switch although statements, views or routines with tables of both sides will fail
+    #[arg(long)]
+    allow_cross_keyspace: bool,
 }
 
 #[derive(Debug, Args)]
@@ -86,13 +91,12 @@ impl Traffic {
             timeout,
             max_lag: Duration::from_secs(self.max_replication_lag_allowed),
             way_back: self.enable_reverse_replication,
+            allow_cross_keyspace: self.allow_cross_keyspace,
         };
         if self.dry_run {
             let workflow = topology.need::<Workflow>(&paths::workflow(keyspace, name)).await?.record;
             let request = judge(&workflow, &wanted).map_err(anyhow::Error::msg)?;
-            let line = |step| Line { step, does: describe(step, &workflow, &request) };
-            context.output.list(&plan(&request).into_iter().map(line).collect::<Vec<_>>())?;
-            return Ok(Outcome::Done);
+            return rehearse(context, topology, &workflow, &request).await;
         }
         let request = ask(topology, keyspace, name, &wanted).await?;
         if !heard(context, topology, &self.which).await? {
@@ -131,6 +135,37 @@ impl Traffic {
     }
 }
 
+/// The steps, and what stands in the way now.
+async fn rehearse(
+    context: &Context,
+    topology: &Topology,
+    workflow: &Workflow,
+    request: &SwitchRequest,
+) -> Result<Outcome> {
+    let spec = &workflow.spec;
+    let status = topology.get::<Status>(&paths::status(&spec.target_keyspace, &spec.name)).await?;
+    let status = status.map(|found| found.record);
+    let stream = Stream {
+        state: status.as_ref().map(|status| status.state),
+        message: status.as_ref().map(|status| status.message.clone()).unwrap_or_default(),
+        lag: status.and_then(|status| status.lag_ms).map(Duration::from_millis),
+    };
+    let question = Question { topology, credentials: &context.credentials(), workflow, request, stream };
+    let findings = examine(&question, Look::All).await?;
+    let line = |step| Line { step, does: describe(step, workflow, request) };
+    let steps: Vec<_> = plan(request).into_iter().map(line).collect();
+    match context.output.is_json() {
+        true => context.output.json(&serde_json::json!({ "steps": steps, "findings": findings }))?,
+        false => {
+            context.output.list(&steps)?;
+            for finding in &findings {
+                context.output.done(&finding.to_string())?;
+            }
+        }
+    }
+    Ok(if findings.iter().any(Finding::refuses) { Outcome::Failed } else { Outcome::Done })
+}
+
 /// Says on stderr how far it is.
 fn tell(phase: &Phase, workflow: &Workflow, switch: &Switch) {
     match phase {
@@ -143,10 +178,7 @@ fn tell(phase: &Phase, workflow: &Workflow, switch: &Switch) {
 
 fn result(workflow: &Workflow, switch: &Switch) -> String {
     let spec = &workflow.spec;
-    let side = match switch.request.direction {
-        Direction::Forward => &spec.target_keyspace,
-        Direction::Backward => &spec.source_keyspace,
-    };
+    let (_, side) = spec.names(switch.request.direction);
     let types: Vec<_> = switch.request.types.iter().map(|one| one.as_str()).collect();
     let held = switch.pause_ms.map_or(String::new(), |ms| format!("; writes were held for {ms} ms"));
     format!(
@@ -169,7 +201,7 @@ impl Complete {
         let asked = Wish::Complete { old_tables, keep_routing_rules: self.keep_routing_rules };
         let path = paths::workflow(keyspace, name);
         let workflow = topology.need::<Workflow>(&path).await?.record;
-        let source = &workflow.spec.source_keyspace;
+        let (source, target) = workflow.spec.names(Direction::Forward);
         let fate = match old_tables {
             OldTables::Rename => format!("renamed to _<table>_old in {source}"),
             OldTables::Drop => format!("dropped in {source}"),
@@ -191,7 +223,7 @@ impl Complete {
         }
         super::workflow::until_gone(topology, &self.which, "completed", COMPLETED).await?;
         context.output.done(&format!(
-            "workflow {keyspace}/{name} is completed: its tables are {keyspace}'s; the old ones are {fate}; the routing rules {rules}"
+            "workflow {keyspace}/{name} is completed: its tables are {target}'s; the old ones are {fate}; the routing rules {rules}"
         ))?;
         Ok(Outcome::Done)
     }

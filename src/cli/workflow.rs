@@ -36,6 +36,8 @@ pub(super) enum Verb {
     Pause(Which),
     /// Let a workflow go on, also after an error
     Resume(Resume),
+    /// See what no engine can finish by itself, and choose a way out
+    Repair(super::repair::Repair),
     /// Change a workflow's limits while it runs; `none` lifts one
     Update(Update),
 }
@@ -119,6 +121,7 @@ impl Verb {
             Self::Logs(which) => logs(context, &topology, &which).await,
             Self::Pause(which) => pause(context, &topology, &which).await,
             Self::Resume(resume) => resume.run(context, &topology).await,
+            Self::Repair(repair) => repair.run(context, &topology).await,
             Self::Update(update) => {
                 let Which { keyspace, name } = &update.which;
                 let changed = wish(&topology, keyspace, name, Wish::Throttle(update.limits.limits())).await?;

@@ -15,6 +15,10 @@ use crate::gateway::backend::health::{Healths, watch_tablets};
 use crate::gateway::backend::{PoolOptions, Pools};
 use crate::gateway::buffer::{Buffer, BufferLimits};
 use crate::gateway::client::Offer;
+use crate::gateway::columns::Columns;
+use crate::gateway::mixes::Mixes;
+use crate::gateway::plan::cache::Plans;
+use crate::gateway::sequence::Sequences;
 use crate::gateway::serve::{Doors, serve};
 use crate::gateway::sessions::Sessions;
 use crate::gateway::view::{View, follow};
@@ -22,18 +26,17 @@ use crate::gateway::{Gateway, Limits};
 use crate::metrics::{GatewayMetrics, PoolCounts, Registered};
 use crate::model::{InstanceId, TabletAlias};
 use crate::mysql::{Credentials, MysqlError};
+use crate::topology::Topology;
 use crate::topology::records::GatewayPresence;
-use crate::topology::{Topology, TopologyError, Txn, paths};
 
 use super::http::{Health, HttpListen, HttpService};
+use super::presence::Present;
 
-/// Time to live of a gateway's lease.
-const LEASE: Duration = Duration::from_secs(3);
 /// How long the first View may take.
 const FIRST_VIEW: Duration = Duration::from_secs(10);
 /// How long to look for a server whose version to tell.
 const FIND_VERSION: Duration = Duration::from_secs(3);
-/// Between two attempts at the topology, and two looks at the state of things.
+/// Between two looks at the state of things.
 const LOOK: Duration = Duration::from_millis(500);
 /// The View is stale when the topology has been silent for this long.
 const SILENT: Duration = Duration::from_secs(5);
@@ -120,7 +123,10 @@ impl Service {
             host: super::host_name(),
             revision: 0,
         };
-        let present = tokio::spawn(be_present(self.topology.clone(), self.id, presence, views.clone(), end.clone()));
+        let mixes = Mixes::default();
+        let (topology, id) = (self.topology.clone(), self.id);
+        let present = Present { topology, id, presence, views: views.clone(), mixes: mixes.clone() };
+        let present = tokio::spawn(present.stand(end.clone()));
         let serving = http.map(|http| {
             let (metrics, drain) = (metrics.clone(), drain.clone());
             tokio::spawn(http.serve(registry, move || health(&metrics, &drain), end.clone()))
@@ -143,6 +149,10 @@ impl Service {
             sessions: Sessions::starting_at(first),
             offer: self.offer,
             metrics,
+            mixes,
+            sequences: Sequences::default(),
+            columns: Columns::default(),
+            plans: Plans::default(),
             limits: self.limits,
         };
         serve(Arc::new(gateway), self.doors, drain).await;
@@ -212,40 +222,6 @@ fn counts(pools: &Pools, alias: &TabletAlias) -> PoolCounts {
             reset: census.tally.reset,
         }
     })
-}
-
-/// Stands in the topology for as long as the gateway lives, with one lease after another, and says there which View is in
-/// force: a switch waits for it.
-async fn be_present(
-    topology: Topology,
-    id: InstanceId,
-    mut presence: GatewayPresence,
-    mut views: watch::Receiver<Arc<View>>,
-    end: CancellationToken,
-) {
-    while !end.is_cancelled() {
-        let reign = async {
-            let lease = topology.lease(LEASE).await?;
-            loop {
-                presence.revision = views.borrow_and_update().revision;
-                let txn = topology.put_leased(Txn::new(), &paths::gateway(&id), &presence, &lease)?;
-                topology.txn(txn).await?;
-                tokio::select! {
-                    Ok(()) = views.changed() => {}
-                    () = lease.lost().cancelled() => break,
-                    () = end.cancelled() => {
-                        lease.release().await;
-                        break;
-                    }
-                }
-            }
-            Ok::<_, TopologyError>(())
-        };
-        if let Err(error) = reign.await {
-            tracing::warn!(gateway = %id, %error, "its presence is not known to the topology");
-            let _ = timeout(LOOK, end.cancelled()).await;
-        }
-    }
 }
 
 /// The version of a server that can be reached.

@@ -2,6 +2,7 @@
 
 pub mod gateway;
 pub mod http;
+mod presence;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;

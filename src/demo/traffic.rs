@@ -20,7 +20,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Switches all traffic in `direction`; how long writes were held, milliseconds.
 pub(super) async fn switch(topology: &Topology, direction: Direction) -> Result<u64, DemoError> {
     let (keyspace, name) = (TARGET.parse()?, WORKFLOW.parse()?);
-    let wanted = Wanted { direction, types: BTreeSet::new(), timeout: TIMEOUT, max_lag: TIMEOUT, way_back: true };
+    let wanted = Wanted {
+        direction,
+        types: BTreeSet::new(),
+        timeout: TIMEOUT,
+        max_lag: TIMEOUT,
+        way_back: true,
+        allow_cross_keyspace: false,
+    };
     let request = ask(topology, &keyspace, &name, &wanted).await?;
     let path = paths::workflow(&keyspace, &name);
     loop {

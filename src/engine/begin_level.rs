@@ -9,25 +9,18 @@ use super::copy::marks::{TableState, note_sql, state_sql};
 use super::error::EngineError;
 use super::sidecar::{self, StreamKey};
 
-/// Makes the stream's row and progress on its target, replacing whatever an earlier use left, so that it goes on from
-/// `position` of the server `source_uuid`. Nobody runs it then: its owner token is fresh.
+/// Makes the stream's row and progress on its target, replacing whatever an earlier use left. Nobody runs it then: its owner
+/// token is fresh. It has no position before [`level_at`].
 pub async fn begin_level(
     session: &mut Session,
     key: &StreamKey,
     tables: &[TableName],
-    position: &GtidSet,
-    source_uuid: &str,
-) -> Result<(), EngineError> {
+) -> Result<Checkpoint, EngineError> {
     let id = sidecar::enter(session, key).await?;
     // Whoever ran an earlier one is ended by this.
     let checkpoint = Checkpoint::claim(session, id, key.uid).await?;
-    let fresh = Checkpoint {
-        position: position.clone(),
-        ceiling: GtidSet::new(),
-        source_uuid: Some(source_uuid.to_owned()),
-        last: None,
-        ..checkpoint
-    };
+    let fresh =
+        Checkpoint { position: GtidSet::new(), ceiling: GtidSet::new(), source_uuid: None, last: None, ..checkpoint };
     session.execute("START TRANSACTION").await?;
     if session.execute(&fresh.guard_sql()).await? != 1 {
         return Err(EngineError::NotOwner);
@@ -41,5 +34,21 @@ pub async fn begin_level(
         return Err(EngineError::NotOwner);
     }
     session.execute("COMMIT").await?;
-    Ok(())
+    Ok(fresh)
+}
+
+/// Lets the stream go on from `position` of the server `source_uuid`: its own side has everything up to there.
+pub async fn level_at(
+    session: &mut Session,
+    begun: &Checkpoint,
+    position: &GtidSet,
+    source_uuid: &str,
+) -> Result<(), EngineError> {
+    let (position, source_uuid) = (position.clone(), Some(source_uuid.to_owned()));
+    let level = Checkpoint { position, source_uuid, ..begun.clone() };
+    // The owner token is in its condition.
+    match session.execute(&level.advance_sql()).await? {
+        1 => Ok(()),
+        _ => Err(EngineError::NotOwner),
+    }
 }

@@ -84,6 +84,12 @@ impl Checkpoint {
         })
     }
 
+    /// Of the stream as it is owned now, for work that its owner does not do himself; it has no position.
+    pub fn held(stream_id: u64, token: u64, workflow_uid: Uuid) -> Self {
+        let (position, ceiling) = (GtidSet::new(), GtidSet::new());
+        Self { stream_id, workflow_uid, token, position, ceiling, source_uuid: None, last: None }
+    }
+
     /// The statement that marks connection number `slot` as this owner's, so that whoever takes over can end it.
     pub fn mark_sql(&self, slot: u32) -> String {
         hold_owner_lock(&owner(self.stream_id, self.token), slot)

@@ -25,7 +25,9 @@ pub mod slot {
     use crate::mysql::admin::OWNER_SLOTS;
 
     /// Connections that apply take turns below this.
-    pub const APPLY_END: u32 = PREPARE;
+    pub const APPLY_END: u32 = SETTLE;
+    /// Settles conflicts for the last time.
+    pub const SETTLE: u32 = 59;
     /// Creates tables.
     pub const PREPARE: u32 = 60;
     /// Adds keys while the stream follows, and while it rests.

@@ -3,6 +3,7 @@
 //! Every error has exactly one [`Class`], by an exhaustive match on its kind or on the server's error number — never by
 //! the text of a message.
 
+use crate::mapping::{FlowError, MappingError};
 use crate::model::{DatabaseName, GtidSet, TableName};
 use crate::mysql::MysqlError;
 use crate::mysql::binlog::{BinlogError, Retry};
@@ -154,6 +155,12 @@ pub enum EngineError {
         /// Why.
         why: String,
     },
+    /// A row belongs to none of the stream's targets.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+    /// Rows that cannot flow between the workflow's shards.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
     /// A UNIQUE key could not be added because two rows hold the same value.
     #[error(
         "table {table}: a UNIQUE key cannot be added on the target: {detail}. The source has no such duplicate: somebody \
@@ -172,6 +179,12 @@ pub enum EngineError {
         table: TableName,
         /// What it said.
         detail: String,
+    },
+    /// Conflicts of several sources that reading again does not settle, and that are no duplicates.
+    #[error("{count} key(s) in which rows of several source shards collide on the target cannot be settled: try again")]
+    Unsettled {
+        /// How many.
+        count: usize,
     },
     /// A connection could not be marked as ours.
     #[error("connection slot {slot} on the target is still held by an earlier connection of ours")]
@@ -220,11 +233,25 @@ impl EngineError {
         move |source| EngineError::Mysql { side: side.to_string(), source }
     }
 
+    /// The same error, with the server it came from where that was told by the context.
+    pub fn on(self, side: &str) -> EngineError {
+        match self {
+            Self::Server(source) => Self::Mysql { side: side.to_string(), source },
+            error => error,
+        }
+    }
+
     /// Whether the server ended a transaction of ours in favour of another's.
     pub fn is_lock_conflict(&self) -> bool {
         let (Self::Mysql { source, .. } | Self::Server(source)) = self else { return false };
         // Lock wait timeout, deadlock.
         matches!(source.code(), Some(1205 | 1213))
+    }
+
+    /// Whether a row could not be written because another has its value in a unique key.
+    pub fn is_duplicate(&self) -> bool {
+        let (Self::Mysql { source, .. } | Self::Server(source)) = self else { return false };
+        source.code() == Some(1062)
     }
 
     /// Whether a statement failed because a table, a column or a key it names is gone: DDL that is still to be met.
@@ -253,7 +280,11 @@ impl EngineError {
             Self::Schema(SchemaError::Mysql(error)) => mysql_class(error),
             Self::Topology(_) => Class::Unavailable,
             Self::NotOwner => Class::NotOwner,
-            Self::Timeout { .. } | Self::Task(_) | Self::Slot { .. } | Self::OtherServer { .. } => Class::Retry,
+            Self::Unsettled { .. }
+            | Self::Timeout { .. }
+            | Self::Task(_)
+            | Self::Slot { .. }
+            | Self::OtherServer { .. } => Class::Retry,
             Self::Reload => Class::Again,
             Self::Cancelled => Class::Cancelled,
             // Waiting may see them gone, but not silently for ever.
@@ -270,6 +301,8 @@ impl EngineError {
             | Self::Ddl { .. }
             | Self::DdlFailed { .. }
             | Self::Table { .. }
+            | Self::Mapping(_)
+            | Self::Flow(_)
             | Self::PassingDuplicate { .. }
             | Self::Inexact { .. } => Class::Fatal,
         }

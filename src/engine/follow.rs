@@ -1,4 +1,4 @@
-//! Following the source: batches from its binlog go to the target, until told otherwise.
+//! Following the source: batches from its binlog go to the targets, until told otherwise.
 //!
 //! # Invariants
 //! - A batch is applied only when all its transactions are in the source's `gtid_executed`: an event may arrive before
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::mapping::Mapping;
 use crate::model::workflow::OnDdl;
 use crate::model::{Gtid, TableDef, TableName};
 use crate::mysql::binlog::{BinlogOptions, BinlogReader, Ddl, Tables};
@@ -23,12 +24,15 @@ use crate::mysql::{MysqlError, quote};
 use super::apply::batch::{Batch, LastTxn};
 use super::apply::tail::{Step, Tail};
 use super::apply::writer::Writer;
+use super::checkpoint::Checkpoint;
 use super::connect::slot;
 use super::ddl_text;
 use super::error::EngineError;
 use super::known;
 use super::progress::Progress;
+use super::sidecar;
 use super::source::Source;
+use super::targets::Targets;
 use super::throttle::Valve;
 
 /// The server says that it is alive this often when it has nothing to say.
@@ -41,11 +45,13 @@ const LONGEST_DDL: Duration = Duration::from_secs(24 * 3600);
 const MEET: Duration = Duration::from_secs(120);
 /// How often the binlog's retention is looked at.
 const RETENTION_LOOK: Duration = Duration::from_secs(30);
+/// How often conflicts with rows of other sources are settled.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// When to stop following.
 #[derive(Debug)]
 pub enum Until<'a> {
-    /// When the target equals the source for all that was copied: E ⊆ P.
+    /// When the targets equal the source for all that was copied: E ⊆ P.
     Consistent,
     /// When the valve lets a chunk be copied.
     Open(&'a Valve),
@@ -61,7 +67,9 @@ pub struct Follower<'a> {
     /// Where from.
     pub source: &'a mut Source,
     /// Where to.
-    pub writer: &'a mut Writer,
+    pub targets: &'a mut Targets,
+    /// Which rows go where.
+    pub mapping: &'a Arc<Mapping>,
     /// The tables to decode.
     pub tables: HashMap<TableName, Arc<TableDef>>,
     /// All moved tables, decoded or not: DDL on any of them counts.
@@ -88,17 +96,21 @@ impl Follower<'_> {
         if self.reached(&until) {
             return Ok(());
         }
-        self.source.check_history(&self.writer.checkpoint).await?;
+        self.targets.check_history(self.source).await?;
         self.read_clock().await?;
         self.meet_again().await?;
         let mut tail = self.open().await?;
-        let mut look = Instant::now();
+        let (mut look, mut settle) = (Instant::now(), Instant::now());
         loop {
             if self.cancel.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
             if self.reached(&until) {
                 return Ok(());
+            }
+            if Instant::now() >= settle {
+                self.targets.settle_conflicts(self.mapping).await?;
+                settle = Instant::now() + SETTLE;
             }
             if Instant::now() >= look {
                 self.look_at_retention().await?;
@@ -119,7 +131,7 @@ impl Follower<'_> {
 
     fn reached(&self, until: &Until<'_>) -> bool {
         match until {
-            Until::Consistent => self.writer.checkpoint.is_consistent(),
+            Until::Consistent => self.targets.are_consistent(),
             Until::Open(valve) => valve.closed().is_none(),
             Until::Done(_) | Until::Cancelled => false,
         }
@@ -127,44 +139,41 @@ impl Follower<'_> {
 
     /// Makes sure that the source is the one that was read before, or has its transactions; notes which server it is.
     async fn meet_again(&mut self) -> Result<(), EngineError> {
-        let checkpoint = &self.writer.checkpoint;
-        let same_server = checkpoint.source_uuid.as_deref() == Some(self.source.uuid.as_str());
-        if let Some(last) = checkpoint.last.as_ref().filter(|_| !*self.met) {
+        let uuid = self.source.uuid.clone();
+        let of = |checkpoint: &Checkpoint| checkpoint.source_uuid.as_ref() == Some(&uuid);
+        for (last, checkpoint) in self.targets.last().into_iter().filter(|_| !*self.met) {
             if self.source.has_purged(&last.gtid).await? {
                 // The next transaction is still there, so nothing is missed; but this one cannot be compared.
                 tracing::warn!(gtid = %last.gtid, "the last applied transaction's binlog is purged; not compared");
-            } else {
-                let check = known::check(&self.source.side, &checkpoint.position, last, same_server);
-                let late = EngineError::Timeout {
-                    what: "finding the last applied transaction again",
-                    seconds: MEET.as_secs(),
-                };
-                tokio::time::timeout(MEET, check).await.map_err(|_| late)??;
+                continue;
             }
+            let check = known::check(&self.source.side, &checkpoint.position, last, of(checkpoint));
+            let late =
+                EngineError::Timeout { what: "finding the last applied transaction again", seconds: MEET.as_secs() };
+            tokio::time::timeout(MEET, check).await.map_err(|_| late)??;
         }
         *self.met = true;
-        if !same_server {
-            let uuid = self.source.uuid.clone();
-            self.writer.note(None, Some(&uuid)).await?;
+        if !self.targets.iter().all(|target| of(&target.checkpoint)) {
+            self.targets.note(None, Some(&uuid)).await?;
         }
         Ok(())
     }
 
     async fn open(&self) -> Result<Tail, EngineError> {
-        let from = self.writer.checkpoint.position.clone();
+        let from = self.targets.position();
         let side = &self.source.side;
         let tables = Arc::new(Decoded { database: side.database.to_string(), tables: self.tables.clone() });
         let options =
             BinlogOptions { heartbeat: HEARTBEAT, piece_bytes: PIECE_BYTES, ..BinlogOptions::new(from, tables) };
         let reader = BinlogReader::open(side.binlog().await?, options).await?;
-        Ok(Tail::start(reader))
+        Ok(Tail::start(reader, self.mapping.clone()))
     }
 
     /// Nothing came: the target is level if the source has nothing that the position lacks.
     async fn look_whether_level(&mut self) -> Result<(), EngineError> {
-        self.writer.settle().await?;
+        self.targets.settle().await?;
         let asked = now_us(0);
-        if self.source.gtid_executed().await?.is_subset(&self.writer.checkpoint.position) {
+        if self.source.gtid_executed().await?.is_subset(&self.targets.position()) {
             self.progress
                 .update(|snapshot| snapshot.as_of_us = Some(asked.saturating_add_signed(snapshot.clock_offset_us)));
         }
@@ -180,9 +189,9 @@ impl Follower<'_> {
         let committed = batch.last.as_ref().map(|last| last.committed_us);
         self.valve.charge(changes, bytes);
         let connections = self.valve.connections(self.workers);
-        self.writer.apply(batch, connections).await?;
+        self.targets.apply(batch, connections).await?;
         self.progress.counts().applied(inserts, changes.saturating_sub(inserts + deletes), deletes, bytes, txns);
-        let position = self.writer.checkpoint.position.to_string();
+        let position = self.targets.position().to_string();
         self.progress.update(|snapshot| {
             snapshot.txns += txns;
             snapshot.changes += changes;
@@ -199,26 +208,16 @@ impl Follower<'_> {
                     return Err(EngineError::Ddl { gtid: ddl.gtid.to_string(), statement: ddl.statement });
                 }
                 OnDdl::Ignore => tracing::info!(gtid = %ddl.gtid, statement = ddl.statement, "DDL ignored"),
-                OnDdl::Exec => self.execute(&ddl).await?,
-                OnDdl::ExecIgnore => match self.execute(&ddl).await {
-                    Err(EngineError::DdlFailed { reason, .. }) => {
-                        tracing::warn!(gtid = %ddl.gtid, statement = ddl.statement, reason, "DDL failed on the target; passed");
-                    }
-                    outcome => outcome?,
-                },
+                OnDdl::Exec | OnDdl::ExecIgnore => self.execute(&ddl).await?,
             }
         }
         if !ddl.last {
             // Its rows follow as a transaction of the same GTID, and move the position.
             return Ok(());
         }
-        let mut batch = Batch::default();
-        batch.gtids.add(&ddl.gtid);
-        batch.txns = 1;
         let touched = self.touches(&ddl);
-        batch.last = Some(LastTxn { gtid: ddl.gtid, committed_us: ddl.committed_us, length: ddl.length });
-        self.apply(batch).await?;
-        self.writer.settle().await?;
+        self.apply(passed(&ddl, self.mapping)).await?;
+        self.targets.settle().await?;
         if touched { Err(EngineError::Reload) } else { Ok(()) }
     }
 
@@ -227,35 +226,37 @@ impl Follower<'_> {
         self.moved.iter().any(|table| ddl.scope.touches(database, table.as_str()))
     }
 
-    /// Runs DDL on the target as the source ran it, if it is of a kind that means the same there.
+    /// Runs DDL on the targets as the source ran it, if it is of a kind that means the same there. The position of each
+    /// moves at once: it is not to be run there again because another failed.
     async fn execute(&mut self, ddl: &Ddl) -> Result<(), EngineError> {
         let (gtid, statement) = (ddl.gtid.to_string(), ddl.statement.clone());
         if !ddl_text::may_execute(ddl, self.source.side.database.as_str(), self.moved) {
             return Err(EngineError::Ddl { gtid, statement });
         }
-        let target = self.writer.side().clone();
-        let at = EngineError::at(&target.label);
-        let mut session = target.owned_session(&self.writer.checkpoint, slot::DDL).await?;
-        session.execute(&format!("USE {}", quote::ident(target.database.as_str()))).await.map_err(&at)?;
-        let mode = ddl.sql_mode.map_or("@@sql_mode".into(), |mode| mode.to_string());
-        let seconds = ddl.committed_us as f64 / 1e6;
-        let setup = format!("SET foreign_key_checks = 0, sql_mode = {mode}, timestamp = {seconds}");
-        session.execute(&setup).await.map_err(&at)?;
-        session.set_limit(LONGEST_DDL);
-        match session.execute(&ddl.statement).await {
-            Ok(_) => Ok(()),
-            Err(MysqlError::Server { code, message, .. }) => {
-                Err(EngineError::DdlFailed { gtid, statement, reason: format!("error {code}: {message}") })
+        let shares = passed(ddl, self.mapping).take_shares();
+        for (writer, share) in self.targets.iter_mut().zip(shares) {
+            if writer.checkpoint.position.contains(&ddl.gtid) {
+                continue;
             }
-            Err(error) => Err(at(error)),
+            match execute_on(writer, ddl).await {
+                Err(EngineError::DdlFailed { reason, .. }) if self.on_ddl == OnDdl::ExecIgnore => {
+                    tracing::warn!(gtid = %ddl.gtid, statement = ddl.statement, reason, "DDL failed on the target; passed");
+                }
+                outcome => outcome?,
+            }
+            if ddl.last {
+                writer.apply(share, 1).await?;
+                writer.settle().await?;
+            }
         }
+        Ok(())
     }
 
     async fn read_clock(&mut self) -> Result<(), EngineError> {
         let there = self.source.clock_us().await? as i64;
         let here = now_us(0) as i64;
-        let position = self.writer.checkpoint.position.to_string();
-        let newest = self.writer.checkpoint.last.as_ref().map(|last| last.committed_us);
+        let position = self.targets.position().to_string();
+        let newest = self.targets.last().iter().map(|(last, _)| last.committed_us).min();
         self.progress.update(|snapshot| {
             snapshot.clock_offset_us = there - here;
             snapshot.position = position;
@@ -283,6 +284,37 @@ impl Follower<'_> {
         });
         self.progress.update(|snapshot| snapshot.warning = warning);
         Ok(())
+    }
+}
+
+/// A batch that passes a DDL statement.
+fn passed(ddl: &Ddl, mapping: &Arc<Mapping>) -> Batch {
+    let mut batch = Batch::new(mapping.clone());
+    batch.gtids.add(&ddl.gtid);
+    batch.txns = 1;
+    batch.last = Some(LastTxn { gtid: ddl.gtid.clone(), committed_us: ddl.committed_us, length: ddl.length });
+    batch
+}
+
+/// Runs DDL on one target.
+async fn execute_on(writer: &Writer, ddl: &Ddl) -> Result<(), EngineError> {
+    let target = writer.side();
+    let at = EngineError::at(&target.label);
+    let (gtid, statement) = (ddl.gtid.to_string(), ddl.statement.clone());
+    let mut session = target.owned_session(&writer.checkpoint, slot::DDL).await?;
+    session.execute(&format!("USE {}", quote::ident(target.database.as_str()))).await.map_err(&at)?;
+    let mode = ddl.sql_mode.map_or("@@sql_mode".into(), |mode| mode.to_string());
+    let seconds = ddl.committed_us as f64 / 1e6;
+    let setup = format!("SET foreign_key_checks = 0, sql_mode = {mode}, timestamp = {seconds}");
+    session.execute(&setup).await.map_err(&at)?;
+    session.set_limit(LONGEST_DDL);
+    let own = sidecar::own_ddl(&writer.checkpoint.workflow_uid);
+    match session.execute(&format!("{own}{}", ddl.statement)).await {
+        Ok(_) => Ok(()),
+        Err(MysqlError::Server { code, message, .. }) => {
+            Err(EngineError::DdlFailed { gtid, statement, reason: format!("error {code}: {message}") })
+        }
+        Err(error) => Err(at(error)),
     }
 }
 

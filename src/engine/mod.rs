@@ -1,11 +1,13 @@
 //! The engine: copies table snapshots, follows the binlog, and keeps both crash-safe.
 //!
-//! A *stream* takes rows from one source shard to one target shard for one workflow ([`stream`]). Who runs which stream, and
+//! A *stream* takes rows from one source shard to its target shards for one workflow ([`stream`]). Who runs which stream, and
 //! in which direction, is decided by `workflow::carry`.
 
 pub mod apply;
 pub mod begin_level;
 pub mod checkpoint;
+mod claim;
+pub mod conflict;
 pub mod connect;
 pub mod copy;
 mod ddl_text;
@@ -21,6 +23,7 @@ pub mod progress;
 pub mod sidecar;
 pub mod source;
 pub mod stream;
+mod targets;
 pub mod throttle;
 
 pub use error::EngineError;

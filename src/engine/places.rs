@@ -1,7 +1,7 @@
 //! Where a workflow's rows come from and go to, as the topology says now.
 
 use crate::model::switch::Direction;
-use crate::model::workflow::{TabletType, WorkflowSpec};
+use crate::model::workflow::{SideSpec, TabletType, WorkflowSpec};
 use crate::model::{KeyspaceName, ShardName, TabletAlias};
 use crate::mysql::Credentials;
 use crate::topology::records::{Shard, Tablet};
@@ -23,54 +23,71 @@ pub struct ShardPlace {
     pub tablets: Vec<(TabletAlias, Tablet)>,
 }
 
-/// The two ends of a workflow that has one source shard and one target shard.
+/// A shard that is read.
 #[derive(Debug, Clone)]
-pub struct Places {
-    /// The shard that is read.
-    pub source_shard: ShardName,
-    /// The shard that is written.
-    pub target_shard: ShardName,
+pub struct SourcePlace {
+    /// Its name.
+    pub shard: ShardName,
     /// The server that is read.
-    pub source: Side,
+    pub side: Side,
     /// What it serves.
-    pub source_type: TabletType,
-    /// The source shard's other servers, which may be promoted or read later.
-    pub source_others: Vec<(Side, TabletType)>,
-    /// The server that is written.
-    pub target: Side,
-    /// The target's replicas, whose lag may hold copying back.
-    pub target_replicas: Vec<Side>,
+    pub serves: TabletType,
+    /// The shard's other servers, which may be promoted or read later.
+    pub others: Vec<(Side, TabletType)>,
 }
 
-/// Reads a keyspace's only shard.
-pub async fn only_shard(topology: &Topology, keyspace: &KeyspaceName) -> Result<ShardPlace, EngineError> {
-    let shards = topology.list::<Shard>(&paths::shards(keyspace)).await?;
-    let mut serving: Vec<_> =
-        shards.records.into_iter().filter(|(_, shard)| !shard.record.serving.is_empty()).collect();
-    let (path, Versioned { record: shard, revision }) = match (serving.pop(), serving.is_empty()) {
-        (Some(only), true) => only,
-        (None, _) => {
-            let why =
-                format!("keyspace {keyspace} has no serving shard; add one with `shardlift shard add {keyspace} 0`");
-            return Err(TopologyError::Refused(why).into());
+/// A shard that is written.
+#[derive(Debug, Clone)]
+pub struct TargetPlace {
+    /// Its name.
+    pub shard: ShardName,
+    /// The server that is written.
+    pub side: Side,
+    /// Its replicas, whose lag may hold copying back.
+    pub replicas: Vec<Side>,
+}
+
+/// The two ends of a workflow; at least one shard each, in the order of their ranges.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The shards that are read.
+    pub sources: Vec<SourcePlace>,
+    /// The shards that are written.
+    pub targets: Vec<TargetPlace>,
+}
+
+/// The shards of one end of a workflow, in the order of their ranges.
+pub async fn shards(topology: &Topology, end: SideSpec<'_>) -> Result<Vec<ShardPlace>, EngineError> {
+    let keyspace = end.keyspace;
+    let found = topology.list::<Shard>(&paths::shards(keyspace)).await?;
+    let tablets = topology.list::<Tablet>(&paths::tablets()).await?;
+    let mut places = Vec::new();
+    for (path, Versioned { record: shard, revision }) in found.records {
+        let name: ShardName = path.name().parse().map_err(|_| EngineError::Sidecar("a shard's path"))?;
+        let wanted = if end.shards.is_empty() { !shard.serving.is_empty() } else { end.shards.contains(&name) };
+        if !wanted {
+            continue;
         }
-        (Some(_), false) => {
-            let why = format!(
-                "keyspace {keyspace} has several shards; moving tables between sharded keyspaces is not there yet"
-            );
-            return Err(TopologyError::Refused(why).into());
-        }
-    };
-    let name: ShardName = path.name().parse().map_err(|_| EngineError::Sidecar("a shard's path"))?;
-    let all = topology.list::<Tablet>(&paths::tablets()).await?;
-    let mut tablets = Vec::new();
-    for (path, tablet) in all.records {
-        if tablet.record.keyspace == *keyspace && tablet.record.shard == name {
-            let alias: TabletAlias = path.name().parse().map_err(|_| EngineError::Sidecar("a tablet's path"))?;
-            tablets.push((alias, tablet.record));
-        }
+        let inside = tablets.records.iter().filter(|(_, t)| t.record.keyspace == *keyspace && t.record.shard == name);
+        let alias = |path: &crate::topology::Path| {
+            path.name().parse::<TabletAlias>().map_err(|_| EngineError::Sidecar("a tablet's path"))
+        };
+        let inside = inside.map(|(path, tablet)| Ok((alias(path)?, tablet.record.clone())));
+        let tablets = inside.collect::<Result<_, EngineError>>()?;
+        places.push(ShardPlace { name, shard, revision, tablets });
     }
-    Ok(ShardPlace { name, shard, revision, tablets })
+    if let Some(missing) = end.shards.iter().find(|wanted| !places.iter().any(|place| place.name == **wanted)) {
+        let why = format!(
+            "shard {keyspace}/{missing} does not exist: declare it (`shardlift shard add {keyspace}/{missing}`) with its tablets"
+        );
+        return Err(TopologyError::Refused(why).into());
+    }
+    if places.is_empty() {
+        let why = format!("keyspace {keyspace} has no serving shard; add one with `shardlift shard add {keyspace}/0`");
+        return Err(TopologyError::Refused(why).into());
+    }
+    places.sort_by(|a, b| a.name.range().cmp(b.name.range()));
+    Ok(places)
 }
 
 impl ShardPlace {
@@ -85,6 +102,12 @@ impl ShardPlace {
             ))
             .into()
         })
+    }
+
+    /// Its replicas, any of which may be promoted.
+    pub fn replicas(&self, credentials: &Credentials) -> Result<Vec<Side>, EngineError> {
+        let replicas = self.tablets.iter().filter(|(_, tablet)| tablet.tablet_type == TabletType::Replica);
+        replicas.map(|tablet| side("replica", credentials, tablet)).collect()
     }
 }
 
@@ -102,29 +125,32 @@ pub fn side(
     })
 }
 
-/// Resolves both ends of the stream of `spec` that flows in `direction`: on the way back, rows are read where they went.
+/// Resolves both ends of the streams of `spec` that flow in `direction`: on the way back, rows are read where they went.
 pub async fn resolve(
     topology: &Topology,
     credentials: &Credentials,
     spec: &WorkflowSpec,
     direction: Direction,
 ) -> Result<Places, EngineError> {
-    let (out_of, into) = match direction {
-        Direction::Forward => (&spec.source_keyspace, &spec.target_keyspace),
-        Direction::Backward => (&spec.target_keyspace, &spec.source_keyspace),
-    };
-    let from = only_shard(topology, out_of).await?;
-    let to = only_shard(topology, into).await?;
-    let read = from.pick(out_of, &spec.options.tablet_types)?;
-    let source = side("source", credentials, read)?;
-    let others = from.tablets.iter().filter(|(alias, _)| *alias != read.0);
-    let source_others = others
-        .map(|other| Ok((side("source", credentials, other)?, other.1.tablet_type)))
-        .collect::<Result<_, EngineError>>()?;
-    let target = side("target", credentials, to.pick(into, &[TabletType::Primary])?)?;
-    let replicas = to.tablets.iter().filter(|(_, tablet)| tablet.tablet_type == TabletType::Replica);
-    let target_replicas = replicas.map(|tablet| side("replica", credentials, tablet)).collect::<Result<_, _>>()?;
-    let source_type = read.1.tablet_type;
-    let (source_shard, target_shard) = (from.name.clone(), to.name);
-    Ok(Places { source_shard, target_shard, source, source_type, source_others, target, target_replicas })
+    let (out_of, into) = spec.sides(direction);
+    let mut places = Places { sources: Vec::new(), targets: Vec::new() };
+    for from in shards(topology, out_of).await? {
+        let read = from.pick(out_of.keyspace, &spec.options.tablet_types)?;
+        let others = from.tablets.iter().filter(|(alias, _)| *alias != read.0);
+        let others = others.map(|other| Ok((side("source", credentials, other)?, other.1.tablet_type)));
+        places.sources.push(SourcePlace {
+            shard: from.name.clone(),
+            side: side("source", credentials, read)?,
+            serves: read.1.tablet_type,
+            others: others.collect::<Result<_, EngineError>>()?,
+        });
+    }
+    for to in shards(topology, into).await? {
+        places.targets.push(TargetPlace {
+            side: side("target", credentials, to.pick(into.keyspace, &[TabletType::Primary])?)?,
+            replicas: to.replicas(credentials)?,
+            shard: to.name,
+        });
+    }
+    Ok(places)
 }

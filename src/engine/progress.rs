@@ -4,8 +4,11 @@
 //! whatever reason, and falls to zero only when the source itself says that there is nothing more (P10).
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Notify;
 
 use crate::metrics::WorkflowCounts;
 use crate::model::TableName;
@@ -67,12 +70,13 @@ impl Snapshot {
 #[derive(Debug, Clone)]
 pub struct Progress {
     now: Arc<Mutex<Snapshot>>,
+    changed: Arc<Notify>,
     counts: Arc<WorkflowCounts>,
 }
 
-impl Default for Progress {
+impl Default for Snapshot {
     fn default() -> Self {
-        let now = Snapshot {
+        Self {
             state: StreamState::Init,
             message: String::new(),
             tables: BTreeMap::new(),
@@ -83,23 +87,33 @@ impl Default for Progress {
             clock_offset_us: 0,
             retention: None,
             warning: None,
-        };
-        Self { now: Arc::new(Mutex::new(now)), counts: Arc::default() }
+        }
     }
 }
 
 impl Progress {
+    /// Of a stream of which nothing is known yet; what it does is counted in `counts`.
+    pub fn new(counts: Arc<WorkflowCounts>) -> Self {
+        Self { now: Arc::default(), changed: Arc::default(), counts }
+    }
+
     /// Changes it.
     pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.lock());
+        self.changed.notify_waiters();
     }
 
-    /// Forgets what is known of the stream: another one begins, in the other direction.
-    pub fn begin_anew(&self) {
-        self.update(|snapshot| {
-            (snapshot.state, snapshot.as_of_us) = (StreamState::Init, None);
-            snapshot.position.clear();
-        });
+    /// Waits until `look`, which is asked now and after each change, has an answer.
+    pub async fn until<T>(&self, mut look: impl FnMut(&Snapshot) -> Option<T>) -> T {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            if let Some(answer) = self.look(&mut look) {
+                return answer;
+            }
+            changed.await;
+        }
     }
 
     /// A copy of it.

@@ -8,6 +8,11 @@
 //! | `stream` | stream (source shard → target shard of one workflow) | last in each transaction that moves the position |
 //! | `copy_table` | moved table | when its copy or its indexes move on |
 //! | `copy_chunk` | copied chunk not yet merged into its predecessor | in the transaction that writes the chunk's rows |
+//! | `conflict` | value of a unique key that rows of several sources have met in | with the write that was left out, see [`super::conflict`] |
+//! | `lane` | connection that writes rows beside the one that moves the position | in each of its transactions |
+//!
+//! So every transaction of a stream that writes rows also writes a row here: by that a binlog's reader tells them from
+//! those of strangers ([`is_own`]).
 
 use std::time::Duration;
 
@@ -16,7 +21,7 @@ use uuid::Uuid;
 use crate::model::switch::Direction;
 use crate::model::{GtidSet, KeyspaceName, ShardName, WorkflowName};
 use crate::mysql::admin::{
-    STREAMS, Session, create_part, drop_part_if_empty, lock_sidecar, part_exists, unlock_sidecar,
+    SIDECAR, STREAMS, Session, create_part, drop_part_if_empty, lock_sidecar, part_exists, unlock_sidecar,
 };
 
 use super::error::EngineError;
@@ -36,6 +41,25 @@ pub struct StreamKey {
     pub target_keyspace: KeyspaceName,
     /// The shard they go to.
     pub target_shard: ShardName,
+}
+
+/// Whether rows of this table mark a transaction as a stream's own. A fence's row does not: whoever closes or opens one
+/// writes no others.
+pub fn is_own(database: &str, table: &str) -> bool {
+    database == SIDECAR && table != "fence"
+}
+
+/// The statement by which a transaction that does not move the position is marked as the stream's.
+pub fn lane_sql(stream_id: u64, lane: usize) -> String {
+    format!(
+        "INSERT INTO _shardlift.lane (stream_id, lane, batches) VALUES ({stream_id}, {lane}, 1) \
+         ON DUPLICATE KEY UPDATE batches = batches + 1"
+    )
+}
+
+/// What stands before DDL that a stream executes, for the same purpose: it is logged with the statement.
+pub fn own_ddl(workflow: &Uuid) -> String {
+    format!("/* shardlift {workflow} */ ")
 }
 
 /// How long to wait for another session that creates or drops the sidecar.
@@ -74,16 +98,28 @@ pub async fn position(session: &mut Session, stream: &StreamKey) -> Result<Optio
     stored.map(|text| text.parse().map_err(|_| EngineError::Sidecar("position"))).transpose()
 }
 
+/// The ids of a stream's row and of its owner; `None` where there is no such stream.
+pub async fn owner(session: &mut Session, stream: &StreamKey) -> Result<Option<(u64, u64)>, EngineError> {
+    let StreamKey { uid, direction, source_shard, target_shard, .. } = stream;
+    let select = format!(
+        "SELECT id, owner_token FROM _shardlift.stream WHERE workflow_uid = '{uid}' AND direction = '{direction}'
+           AND source_shard = '{source_shard}' AND target_shard = '{target_shard}'"
+    );
+    Ok(session.row(&select).await?.and_then(|row| Some((row.number(0)?, row.number(1)?))))
+}
+
 /// Removes every trace of one workflow, and the sidecar itself when nothing is left in it.
 pub async fn forget(session: &mut Session, uid: &Uuid) -> Result<(), EngineError> {
     lock(session).await?;
     if part_exists(session, &STREAMS).await? {
         let mine = format!("SELECT id FROM _shardlift.stream WHERE workflow_uid = '{uid}'");
         // The stream's row goes last: a crash in between leaves it to be found by the next attempt.
-        for table in ["copy_chunk", "copy_table"] {
+        for table in ["copy_chunk", "copy_table", "lane"] {
             session.execute(&format!("DELETE FROM _shardlift.{table} WHERE stream_id IN ({mine})")).await?;
         }
-        session.execute(&format!("DELETE FROM _shardlift.stream WHERE workflow_uid = '{uid}'")).await?;
+        for table in ["conflict", "stream"] {
+            session.execute(&format!("DELETE FROM _shardlift.{table} WHERE workflow_uid = '{uid}'")).await?;
+        }
     }
     drop_part_if_empty(session, &STREAMS).await?;
     unlock_sidecar(session).await?;

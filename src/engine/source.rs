@@ -3,17 +3,35 @@
 //! # Invariants
 //! - [`Source::wait_visible`] is the barrier of design §4.1: *in `gtid_executed`* implies *visible to SELECT*; having
 //!   received an event does not. Nothing else may stand in for it.
+//! - It does not hold the other way round: locks fall at engine commit, before the GTID is in `gtid_executed`, so a SELECT may
+//!   see more than that says, and with `binlog_order_commits=OFF` a transaction may be in it that builds upon one that is not
+//!   yet. [`Source::covering`] is what a SELECT may have seen, and a set read from `gtid_executed` is a position to read on
+//!   from only when the stream has passed all of what covers it (protocol-review, tests/it/model/seam.rs).
 //! - A stream reads on only from a server that has everything that was read before ([`Source::check_history`]).
 
 use std::time::Duration;
 
 use crate::model::{DatabaseName, Gtid, GtidSet};
-use crate::mysql::admin::{self, Session};
+use crate::mysql::admin::{self, OWNED, Owned, Session};
+use crate::mysql::wire::Wire;
 use crate::mysql::{Address, quote};
 
-use super::checkpoint::Checkpoint;
 use super::connect::Side;
 use super::error::EngineError;
+use super::fields;
+
+/// What covers everything that `reader`, a connection to a source, has read: see [`Source::covering`].
+pub async fn covering(reader: &mut Wire, label: &str) -> Result<GtidSet, EngineError> {
+    let at = EngineError::at(label);
+    let owned = reader.query_one(OWNED.as_bytes()).await.map_err(&at)?.unwrap_or_default();
+    let text = |index: usize| owned.get(index).and_then(fields::text).unwrap_or_default();
+    let owned = Owned::read(&text(0), &text(1)).ok_or(EngineError::Sidecar("gtid_owned of the source"))?;
+    let seen = reader.query_one(b"SELECT @@global.gtid_executed").await.map_err(&at)?.unwrap_or_default();
+    let executed: Option<GtidSet> = seen.first().map_or(Ok(None), |value| fields::parsed(value, "gtid_executed"))?;
+    let mut covering = executed.unwrap_or_default();
+    covering.union(&owned.own);
+    Ok(covering)
+}
 
 /// How long a received transaction may stay invisible (semi-sync without an acknowledgement) before we say so.
 const VISIBLE: Duration = Duration::from_secs(30);
@@ -78,6 +96,29 @@ impl Source {
         Ok(state.executed)
     }
 
+    /// Everything whose effects a SELECT made before this may have shown: what is executed, and what is numbered and in the
+    /// binlog but not executed yet.
+    pub async fn covering(&mut self) -> Result<GtidSet, EngineError> {
+        let owned = self.owned().await?;
+        let mut covering = self.gtid_executed().await?;
+        covering.union(&owned.own);
+        Ok(covering)
+    }
+
+    /// The same with what others have numbered, as a replica's applier has from a transaction's start on: everything that
+    /// may be missing before what a `gtid_executed` read earlier holds.
+    pub async fn covering_all(&mut self) -> Result<GtidSet, EngineError> {
+        let owned = self.owned().await?;
+        let mut covering = self.gtid_executed().await?;
+        covering.union(&owned.all);
+        Ok(covering)
+    }
+
+    /// To be asked before what is executed: what becomes that in between is then in one of the two.
+    async fn owned(&mut self) -> Result<Owned, EngineError> {
+        admin::gtid_owned(&mut self.session).await.map_err(EngineError::at(&self.side.label))
+    }
+
     /// After how long its binlogs may be purged; `None` for never.
     pub async fn retention(&mut self) -> Result<Option<Duration>, EngineError> {
         admin::retention(&mut self.session).await.map_err(EngineError::at(&self.side.label))
@@ -106,20 +147,22 @@ impl Source {
         }
     }
 
-    /// Refuses a server that lacks what was read before, or that no longer has the binlog we need.
-    pub async fn check_history(&mut self, checkpoint: &Checkpoint) -> Result<(), EngineError> {
+    /// Refuses a server that lacks some of `known`, which was read before, or that no longer has the binlog we need from
+    /// `position` on.
+    pub async fn check_history(&mut self, position: &GtidSet, known: &GtidSet) -> Result<(), EngineError> {
         let state = admin::gtid_state(&mut self.session).await.map_err(EngineError::at(&self.side.label))?;
-        let mut known = checkpoint.position.clone();
-        known.union(&checkpoint.ceiling);
         if !known.is_subset(&state.executed) {
             // A replica that was just promoted, or that is read, may be a moment behind.
-            let waited = admin::wait_for_executed_gtid_set(&mut self.session, &known, BEHIND).await;
+            let waited = admin::wait_for_executed_gtid_set(&mut self.session, known, BEHIND).await;
             if !waited.map_err(EngineError::at(&self.side.label))? {
-                let executed = self.gtid_executed().await?;
-                return Err(EngineError::LostGtids { missing: known.minus(&executed) });
+                // What hangs in its commit was seen, and is not lost.
+                let missing = known.minus(&self.covering_all().await?);
+                if !missing.is_empty() {
+                    return Err(EngineError::LostGtids { missing });
+                }
             }
         }
-        let missing = state.purged.minus(&checkpoint.position);
+        let missing = state.purged.minus(position);
         if !missing.is_empty() {
             return Err(EngineError::Purged { missing });
         }

@@ -1,54 +1,60 @@
 //! THE LOOP: one stream from wherever its sidecar says it is to wherever it is told to stop.
 //!
-//! Nothing is remembered between runs but what the target's sidecar holds, so a run may end at any instant, by any means,
+//! Nothing is remembered between runs but what the targets' sidecars hold, so a run may end at any instant, by any means,
 //! and the next one, here or on another host, goes on from there:
 //!
 //! ```text
-//! claim ─> copy a round ─> follow until consistent ─┐      (while rows are left; when throttled, rounds are short and
+//! claim ─> follow until the first position is whole
+//!       ─> copy a round ─> follow until consistent ─┐      (while rows are left; when throttled, rounds are short and
 //!              ^────────────────────────────────────┘       it follows until the valve lets it copy again)
 //!       ─> add deferred keys, following meanwhile ─> follow for ever, or rest after the copy
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::mapping::Mapping;
 use crate::model::workflow::{StreamState, WorkflowOptions};
 use crate::model::{Gtid, TableDef, TableName};
 use crate::mysql::schema::{SourceTable, read_source_tables};
-use crate::topology::{Lease, TopologyError};
+use crate::topology::Lease;
 
-use super::apply::writer::Writer;
-use super::checkpoint::Checkpoint;
+use super::claim;
+use super::conflict::Owners;
 use super::connect::{Side, slot};
 use super::copy::chunk::Method;
 use super::copy::gaps::left;
-use super::copy::marks::{self, TableState};
+use super::copy::marks::{self, TableCopy, TableState};
 use super::copy::planner::Pending;
 use super::copy::round::Round;
 use super::error::EngineError;
 use super::follow::{Follower, Until};
+use super::indexes;
 use super::progress::Progress;
-use super::sidecar::{self, StreamKey};
+use super::sidecar::StreamKey;
 use super::source::Source;
+use super::targets::Targets;
 use super::throttle::Valve;
-use super::{indexes, prepare};
 
 /// What a stream is made of.
 #[derive(Debug, Clone)]
 pub struct StreamSpec {
-    /// Its identity.
-    pub key: StreamKey,
     /// Where rows come from.
     pub source: Side,
-    /// Where they go.
-    pub target: Side,
+    /// Where they go; at least one.
+    pub targets: Vec<TargetSpec>,
+    /// Which rows go where, by the order of `targets`.
+    pub mapping: Mapping,
+    /// Whose rows the targets' are, where other source shards feed them too.
+    pub owners: Option<Owners>,
     /// The moved tables.
     pub tables: Vec<TableName>,
-    /// Those of them that are created on the target.
+    /// Those of them that are created on the targets.
     pub created_tables: Vec<TableName>,
     /// How.
     pub options: WorkflowOptions,
@@ -56,15 +62,38 @@ pub struct StreamSpec {
     pub skip_ddl: Vec<Gtid>,
 }
 
+/// How far the copy is: all targets together, and each.
+#[derive(Debug)]
+struct Copies {
+    all: BTreeMap<TableName, TableCopy>,
+    each: Vec<marks::Progress>,
+}
+
+impl Copies {
+    fn of_state(&self, state: TableState) -> Vec<TableName> {
+        self.all.iter().filter(|(_, table)| table.state == state).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// One of a stream's targets.
+#[derive(Debug, Clone)]
+pub struct TargetSpec {
+    /// The identity of what flows there.
+    pub key: StreamKey,
+    /// The server.
+    pub side: Side,
+}
+
 /// A stream that is being run.
 #[derive(Debug)]
 pub struct Stream {
     spec: StreamSpec,
+    mapping: Arc<Mapping>,
     valve: Valve,
     progress: Progress,
     cancel: CancellationToken,
     source: Source,
-    writer: Writer,
+    targets: Targets,
     tables: HashMap<TableName, SourceTable>,
     method: Method,
     /// Whether this run has made sure that the source is the one that was read before.
@@ -84,18 +113,22 @@ impl Stream {
         let mut stream = Self::claim(spec, &lease, valve, progress, cancel).await?;
         while !stream.cancel.is_cancelled() {
             let found = stream.load().await?;
-            let copying: Vec<_> = of_state(&found, TableState::Copying);
-            let copied: Vec<_> = of_state(&found, TableState::Copied);
+            let copying = found.of_state(TableState::Copying);
+            let copied = found.of_state(TableState::Copied);
             if !copying.is_empty() {
                 stream.enter(StreamState::Copying);
                 let valve = stream.valve.clone();
+                if !found.all.values().any(|table| table.started) {
+                    // The first position may hold what builds upon what it lacks: that is passed before anything is read.
+                    stream.follow(Until::Consistent).await?;
+                }
                 stream.follow(Until::Open(&valve)).await?;
                 stream.copy(&found, &copying).await?;
                 stream.follow(Until::Consistent).await?;
             } else if !copied.is_empty() {
                 stream.enter(StreamState::Lagging);
                 stream.follow(Until::Consistent).await?;
-                stream.add_keys(&found, &copied).await?;
+                stream.add_keys(&found).await?;
             } else if stream.spec.options.stop_after_copy {
                 stream.follow(Until::Consistent).await?;
                 return Ok(());
@@ -107,7 +140,7 @@ impl Stream {
         Err(EngineError::Cancelled)
     }
 
-    /// Takes the stream over and brings the target's tables into being.
+    /// Takes the stream over and brings the targets' tables into being.
     async fn claim(
         mut spec: StreamSpec,
         lease: &Lease,
@@ -117,60 +150,65 @@ impl Stream {
     ) -> Result<Self, EngineError> {
         let mut source = Source::connect(&spec.source, spec.options.allow_unsafe_source).await?;
         spec.source.database = source.database_as_stored().await?;
-        let mut session = spec.target.session().await?;
-        // A process that was stopped and wakes up here must not bring an undone workflow's stream back.
-        lease.check().map_err(TopologyError::from)?;
-        let id = sidecar::enter(&mut session, &spec.key).await?;
-        let checkpoint = Checkpoint::claim(&mut session, id, spec.key.uid).await?;
-        let local_infile =
-            session.value("SELECT @@global.local_infile").await.map_err(EngineError::at(&spec.target.label))?;
-        let method = if local_infile.as_deref() == Some("1") { Method::Load } else { Method::Insert };
-        let mut writer = Writer::new(spec.target.clone(), checkpoint);
-        let noted = marks::load(writer.connection().await?, id).await?;
-        if !noted.tables.values().any(marks::TableProgress::started) {
-            // The first P, before the schema is read: DDL in between is then met.
-            let position = source.gtid_executed().await?;
-            let now = source.clock_us().await?;
-            writer.begin_at(position, &source.uuid).await?;
-            progress.update(|snapshot| snapshot.as_of_us = Some(now));
+        let (mut method, mut writers, mut noted) = (Method::Load, Vec::new(), Vec::new());
+        for target in &spec.targets {
+            let (mut writer, may_load) = claim::claim(target, lease).await?;
+            if !may_load {
+                method = Method::Insert;
+            }
+            noted.push(claim::noted(&mut writer).await?);
+            writers.push(writer);
         }
-        let tables = read_source_tables(source.session(), &spec.source.database, &spec.tables).await?;
-        let mut owned = spec.target.owned_session(&writer.checkpoint, slot::PREPARE).await?;
-        let defer = spec.options.defer_secondary_keys;
-        prepare::tables(&mut owned, &spec.target, &writer.checkpoint, &tables, &noted, &spec.created_tables, defer)
-            .await?;
-        session.close().await;
-        // The target's tables are as the source's were at the position: they were made from them, and DDL since then was
-        // passed there only together with the position. So rows are decoded as the target has them.
-        let there = read_source_tables(&mut owned, &spec.target.database, &spec.tables).await?;
-        owned.close().await;
-        let tables = tables.into_iter().zip(there).map(|(source, target)| {
-            let other_unique = source.def.other_unique || target.def.other_unique;
-            let cascades = source.def.cascades;
-            (source.def.name.clone(), SourceTable { def: TableDef { other_unique, cascades, ..target.def }, ..source })
-        });
-        let tables = tables.collect();
-        Ok(Self { spec, valve, progress, cancel, source, writer, tables, method, met: false, rounds: 0 })
+        let started = |found: &marks::Progress| found.tables.values().any(marks::TableProgress::started);
+        // Once one target holds rows, the others go on from where they have begun together.
+        if !noted.iter().any(started) {
+            claim::begin(&mut source, &mut writers, &progress).await?;
+        }
+        let mut tables = read_source_tables(source.session(), &spec.source.database, &spec.tables).await?;
+        if let Some(owners) = &spec.owners {
+            claim::leave_out(owners, &mut tables)?;
+            spec.tables = tables.iter().map(|table| table.def.name.clone()).collect();
+        }
+        let mut there = Vec::new();
+        for (writer, noted) in writers.iter().zip(&noted) {
+            there.push(claim::prepare(&spec, writer, &tables, noted).await?);
+        }
+        let mut targets = Targets::new(writers);
+        let mut mapping = spec.mapping.clone();
+        let tables = claim::define(&mut mapping, tables, &there, &targets)?;
+        if let Some(owners) = &spec.owners {
+            claim::share(&spec, owners, &mut targets, &there, &tables)?;
+            method = Method::Shared;
+        }
+        let mapping = Arc::new(mapping);
+        Ok(Self { spec, mapping, valve, progress, cancel, source, targets, tables, method, met: false, rounds: 0 })
     }
 
     /// Reads the copy's progress, and makes known what it implies.
-    async fn load(&mut self) -> Result<marks::Progress, EngineError> {
-        let id = self.writer.checkpoint.stream_id;
-        let found = marks::load(self.writer.connection().await?, id).await?;
-        let mut unseen = found.ceiling.clone();
-        unseen = unseen.minus(&self.writer.checkpoint.position).minus(&self.writer.checkpoint.ceiling);
-        if !unseen.is_empty() {
-            // Chunks were committed by a run that did not live to store its ceiling.
-            self.writer.note(Some(&found.ceiling), None).await?;
+    async fn load(&mut self) -> Result<Copies, EngineError> {
+        let mut each = Vec::new();
+        for writer in self.targets.iter_mut() {
+            let found = claim::noted(writer).await?;
+            let checkpoint = &writer.checkpoint;
+            if !found.ceiling.minus(&checkpoint.position).minus(&checkpoint.ceiling).is_empty() {
+                // Chunks were committed by a run that did not live to store its ceiling.
+                writer.note(Some(&found.ceiling), None).await?;
+            }
+            each.push(found);
+        }
+        let all = marks::combine(&each);
+        for (writer, found) in self.targets.iter_mut().zip(&each) {
+            let checkpoint = writer.checkpoint.clone();
+            marks::agree(writer.connection().await?, &checkpoint, found, &all).await?;
         }
         self.progress.update(|snapshot| {
-            for (name, table) in &found.tables {
+            for (name, table) in &all {
                 let counts = snapshot.tables.entry(name.clone()).or_default();
                 (counts.rows, counts.bytes, counts.state) = (table.rows, table.bytes, table.state.as_str());
                 counts.rows_expected = self.tables.get(name).map_or(0, |table| table.approx_rows);
             }
         });
-        Ok(found)
+        Ok(Copies { all, each })
     }
 
     fn enter(&self, state: StreamState) {
@@ -178,12 +216,12 @@ impl Stream {
     }
 
     /// Copies a round. A column or key that is gone is DDL still to be met: it is met, and dealt with as it should be.
-    async fn copy(&mut self, found: &marks::Progress, copying: &[TableName]) -> Result<(), EngineError> {
+    async fn copy(&mut self, found: &Copies, copying: &[TableName]) -> Result<(), EngineError> {
         match self.round(found, copying).await {
             Err(error) if error.is_schema_change() => {
                 tracing::info!(%error, "the source's tables have changed under the copy");
-                let seen = self.source.gtid_executed().await?;
-                self.writer.note(Some(&seen), None).await?;
+                let seen = self.source.covering().await?;
+                self.targets.note(Some(&seen), None).await?;
                 self.follow(Until::Consistent).await?;
                 Err(error)
             }
@@ -191,15 +229,15 @@ impl Stream {
         }
     }
 
-    async fn round(&mut self, found: &marks::Progress, copying: &[TableName]) -> Result<(), EngineError> {
-        self.source.check_history(&self.writer.checkpoint).await?;
-        if !found.tables.values().any(marks::TableProgress::started) {
+    async fn round(&mut self, found: &Copies, copying: &[TableName]) -> Result<(), EngineError> {
+        self.targets.check_history(&mut self.source).await?;
+        if !found.all.values().any(|table| table.started) {
             self.source.check_xa().await?;
         }
-        self.source.wait_visible(&self.writer.checkpoint.position).await?;
+        self.source.wait_visible(&self.targets.newest()).await?;
         let mut pending = Vec::with_capacity(copying.len());
         for name in copying {
-            let (Some(table), Some(progress)) = (self.tables.get(name), found.tables.get(name)) else {
+            let (Some(table), Some(progress)) = (self.tables.get(name), found.all.get(name)) else {
                 return Err(EngineError::Sidecar("copy_table names a table that is not moved"));
             };
             let row_bytes = if table.avg_row_bytes == 0 { 100 } else { table.avg_row_bytes };
@@ -214,8 +252,8 @@ impl Stream {
         let round = Round {
             source: &self.spec.source,
             source_uuid: &self.source.uuid,
-            target: &self.spec.target,
-            checkpoint: &self.writer.checkpoint,
+            targets: &self.targets,
+            mapping: &self.mapping,
             number: self.rounds,
             method: self.method,
             workers: self.valve.connections(self.spec.options.workers),
@@ -227,21 +265,33 @@ impl Stream {
         };
         let holed = round.run(pending).await?;
         self.rounds += 1;
-        let seen = self.source.gtid_executed().await?;
-        self.writer.note(Some(&seen), None).await?;
+        let seen = self.source.covering().await?;
+        self.targets.note(Some(&seen), None).await?;
         let whole: Vec<_> = copying.iter().filter(|name| !holed.contains(name)).cloned().collect();
-        let checkpoint = self.writer.checkpoint.clone();
-        marks::merge(self.writer.connection().await?, &checkpoint, &whole).await
+        for writer in self.targets.iter_mut() {
+            let checkpoint = writer.checkpoint.clone();
+            marks::merge(writer.connection().await?, &checkpoint, &whole).await?;
+        }
+        Ok(())
     }
 
-    async fn add_keys(&mut self, found: &marks::Progress, copied: &[TableName]) -> Result<(), EngineError> {
-        let tables = copied
-            .iter()
-            .filter_map(|name| Some((self.tables.get(name)?.clone(), found.tables.get(name)?.deferred.clone())));
-        let tables: Vec<_> = tables.collect();
-        let (target, checkpoint) = (self.spec.target.clone(), self.writer.checkpoint.clone());
+    async fn add_keys(&mut self, found: &Copies) -> Result<(), EngineError> {
+        let mut jobs = Vec::new();
+        for (writer, noted) in self.targets.iter().zip(&found.each) {
+            let copied = noted.tables.iter().filter(|(_, table)| table.state == TableState::Copied);
+            let tables =
+                copied.filter_map(|(name, table)| Some((self.tables.get(name)?.clone(), table.deferred.clone())));
+            jobs.push((writer.side().clone(), writer.checkpoint.clone(), tables.collect::<Vec<_>>()));
+        }
         let progress = self.progress.clone();
-        let add = |slot| indexes::add(target.clone(), checkpoint.clone(), slot, tables.clone(), progress.clone());
+        let add = |slot| {
+            let each = jobs
+                .clone()
+                .into_iter()
+                .map(|(target, checkpoint, tables)| indexes::add(target, checkpoint, slot, tables, progress.clone()));
+            let each: Vec<_> = each.collect();
+            async move { try_join_all(each).await.map(|_| ()) }
+        };
         let mut task = AbortOnDropHandle::new(tokio::spawn(add(slot::KEYS[0])));
         let resting = add(slot::KEYS[1]);
         let followed = self.follow(Until::Done(&mut task)).await;
@@ -261,10 +311,15 @@ impl Stream {
     }
 
     async fn follow(&mut self, until: Until<'_>) -> Result<(), EngineError> {
-        let id = self.writer.checkpoint.stream_id;
-        let found = marks::load(self.writer.connection().await?, id).await?;
+        let mut each = Vec::new();
+        for writer in self.targets.iter_mut() {
+            each.push(claim::noted(writer).await?);
+        }
         // A table whose changes change others is decoded from the first: a cascade that is not logged must not pass.
-        let started = |name: &TableName| found.tables.get(name).is_some_and(|table| table.started());
+        let has = |found: &marks::Progress, name: &TableName| {
+            found.tables.get(name).is_some_and(marks::TableProgress::started)
+        };
+        let started = |name: &TableName| each.iter().any(|found| has(found, name));
         let tables: HashMap<TableName, Arc<TableDef>> = self
             .tables
             .iter()
@@ -273,7 +328,8 @@ impl Stream {
             .collect();
         Follower {
             source: &mut self.source,
-            writer: &mut self.writer,
+            targets: &mut self.targets,
+            mapping: &self.mapping,
             tables,
             moved: &self.spec.tables,
             on_ddl: self.spec.options.on_ddl,
@@ -287,8 +343,4 @@ impl Stream {
         .run(until)
         .await
     }
-}
-
-fn of_state(found: &marks::Progress, state: TableState) -> Vec<TableName> {
-    found.tables.iter().filter(|(_, table)| table.state == state).map(|(name, _)| name.clone()).collect()
 }

@@ -2,10 +2,13 @@
 //!
 //! A [`session`] reads a command; [`sql`] says what it is; [`route`] decides, from a [`view::View`] of the topology, which
 //! tablet it goes to; a connection of that tablet comes from [`backend::Pools`]; the reply is relayed to the [`client`] as it
-//! comes. [`show`] is what the gateway answers by itself; [`buffer`] holds what must wait while traffic is switched.
+//! comes. Where rows are spread over shards, [`plan`] says which of them a statement is about, by the VSchema and the [`columns`], and
+//! [`scatter`] makes one answer of several. [`show`] is what the gateway answers by itself; [`buffer`] holds what must wait while traffic is switched; [`mixes`] remembers
+//! what a switch would part.
 //!
 //! Invariants:
-//! - A statement goes to one tablet that has everything it names, or is refused with the reason.
+//! - A statement goes to one tablet that has everything it names, or to the shards of one keyspace that have its rows, or is
+//!   refused with the reason.
 //! - What a session has set, and what it has left on a connection, is there for its next statement, and for nobody else's.
 //! - Memory is bounded by packets, not by results: nothing is read from a server that its client does not take.
 //! - While the topology is away the last View serves on.
@@ -13,7 +16,12 @@
 pub mod backend;
 pub mod buffer;
 pub mod client;
+pub mod columns;
+pub mod mixes;
+pub mod plan;
 pub mod route;
+pub mod scatter;
+pub mod sequence;
 pub mod serve;
 pub mod session;
 pub mod sessions;
@@ -32,6 +40,10 @@ use self::backend::Pools;
 use self::backend::health::Healths;
 use self::buffer::Buffer;
 use self::client::Offer;
+use self::columns::Columns;
+use self::mixes::Mixes;
+use self::plan::cache::Plans;
+use self::sequence::Sequences;
 use self::sessions::Sessions;
 use self::view::View;
 
@@ -65,6 +77,14 @@ pub struct Gateway {
     pub offer: Offer,
     /// The numbers.
     pub metrics: GatewayMetrics,
+    /// Statements that a switch would part.
+    pub mixes: Mixes,
+    /// What is reserved of sequences.
+    pub sequences: Sequences,
+    /// The columns of sharded tables.
+    pub columns: Columns,
+    /// Plans of statements on them.
+    pub plans: Plans,
     /// What clients may take.
     pub limits: Limits,
 }

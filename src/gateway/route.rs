@@ -3,6 +3,7 @@
 //! Invariants:
 //! - Every table is sought through the routing rules, unless the session names a shard; a statement goes to one tablet that
 //!   has them all, or is refused. It is never sent to where a table used to be.
+//! - In a keyspace whose rows are spread over shards it goes to those that may have its rows ([`spread`]).
 //! - What is not understood well enough ([`Statement::certain`]) goes only where the session already is, and only if it
 //!   names no table that rules lead away from there.
 //! - To tablets other than primaries goes nothing that is known to write or to lock.
@@ -13,7 +14,9 @@ mod permit;
 mod place;
 mod prepare;
 mod refusal;
+mod sequences;
 mod show_tables;
+mod spread;
 mod tablets;
 mod target;
 mod tokens;
@@ -22,9 +25,13 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::refusal::Refusal;
+pub use self::sequences::tablet_of_sequence;
+pub use self::spread::{Columns, Spreading, Wanted};
 pub use self::target::{check_target, parse_target};
+use super::plan::bind::Answer;
 use super::sql::{Edit, SqlMode, Statement};
 use super::view::{Keyspace, Serving, Shard, Tablet, View};
+use crate::model::KeyspaceName;
 use crate::sharding::Target;
 
 /// Why a tablet should get no reads now, if so; asked of tablets that are no primaries.
@@ -43,11 +50,13 @@ pub struct Router<'a> {
     pub mode: SqlMode,
     /// Any number; it decides among tablets that serve equally well.
     pub seed: usize,
+    /// What is needed where rows are spread over shards; without it what is about rows is refused there.
+    pub spreading: Option<Spreading<'a>>,
 }
 
 impl fmt::Debug for Router<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { view, target, mode, seed, health: _ } = self;
+        let Self { view, target, mode, seed, health: _, spreading: _ } = self;
         let mut shown = f.debug_struct("Router");
         shown.field("revision", &view.revision).field("target", target).field("mode", mode).field("seed", seed);
         shown.finish_non_exhaustive()
@@ -65,9 +74,59 @@ pub struct Route {
     pub edits: Vec<Edit>,
 }
 
+/// Where a statement goes: to one shard, or several.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// One.
+    One(Stop),
+    /// Several, whose answers become one.
+    Several(Several),
+}
+
+impl Destination {
+    /// The first tablet.
+    pub fn first(&self) -> Option<&Route> {
+        match self {
+            Self::One(stop) => Some(&stop.route),
+            Self::Several(several) => several.stops.first().map(|stop| &stop.route),
+        }
+    }
+}
+
+/// A shard's tablet on a statement's way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// The tablet, and the text for it.
+    pub route: Route,
+    /// The parameters that are sent, by their number; all of them where it does not say.
+    pub kept: Option<Vec<usize>>,
+}
+
+/// Several shards.
+#[derive(Debug, Clone)]
+pub struct Several {
+    /// Their keyspace.
+    pub keyspace: KeyspaceName,
+    /// Each, with its text; in the order of their ranges.
+    pub stops: Vec<Stop>,
+    /// What is made of their answers.
+    pub answer: Answer,
+}
+
 impl<'a> Router<'a> {
-    /// Decides on one statement, `sql` being its text.
+    /// Decides on one statement that goes to one tablet, `sql` being its text.
     pub fn route(&self, statement: &Statement, sql: &[u8]) -> Result<Route, Refusal> {
+        match self.destination(statement, sql)? {
+            Destination::One(stop) => Ok(stop.route),
+            Destination::Several(several) => Err(Refusal::unsupported(format!(
+                "this needs one tablet, and the statement is about several shards of keyspace {}",
+                several.keyspace
+            ))),
+        }
+    }
+
+    /// Decides on one statement, `sql` being its text.
+    pub fn destination(&self, statement: &Statement, sql: &[u8]) -> Result<Destination, Refusal> {
         self.permit(statement)?;
         self.look_into_prepared(statement)?;
         let there = self.place(statement)?;
@@ -80,13 +139,18 @@ impl<'a> Router<'a> {
         };
         let (tablet, others) = match home {
             Some(keyspace) => {
+                if self.view.spreads
+                    && let Some(decided) = self.spread(keyspace, statement, sql)
+                {
+                    return decided;
+                }
                 let shard = self.shard(keyspace, statement)?;
                 tablets::choose(shard, self.target.tablet_type, self.health, self.seed)?
             }
             None => self.anywhere(statement, sql)?,
         };
         let edits = self.edits(statement, sql, &tablet);
-        Ok(Route { tablet, others, edits })
+        Ok(Destination::One(Stop { route: Route { tablet, others, edits }, kept: None }))
     }
 
     /// The keyspace that all the statement's tables and programs are in; `None` if it names none that are in one.

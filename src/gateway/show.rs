@@ -41,7 +41,7 @@ pub fn answer(statement: &Statement, view: &View, target: &Target, seen: Seen<'_
         Show::Keyspaces { filter } => filtered(filter, &|like| listings::keyspaces(view, like)),
         Show::VschemaTables => listings::vschema_tables(view, target),
         Show::VschemaKeyspaces => Ok(listings::vschema_keyspaces(view)),
-        Show::VschemaVindexes => Ok(listings::vschema_vindexes()),
+        Show::VschemaVindexes => Ok(listings::vschema_vindexes(view, target)),
         Show::Vitess { name, filter } => match name.as_str() {
             "vitess_keyspaces" => filtered(filter, &|like| listings::keyspaces(view, like)),
             "vitess_shards" => filtered(filter, &|like| listings::shards(view, target.tablet_type, like)),

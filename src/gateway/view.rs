@@ -19,7 +19,8 @@ pub use self::follow::follow;
 pub use self::pauses::Pause;
 use crate::model::workflow::TabletType;
 use crate::model::{KeyspaceName, ShardName, TabletAlias};
-use crate::sharding::RoutingRules;
+use crate::sharding::vschema::{KeyspaceSchema, TableRef, find_sequence};
+use crate::sharding::{RoutingRules, ShardMap};
 use crate::topology::records;
 use crate::topology::store::Revision;
 
@@ -46,6 +47,8 @@ pub struct View {
     pub rules: Arc<RoutingRules>,
     /// What is being switched now.
     pub pauses: Vec<Arc<Pause>>,
+    /// Whether any keyspace's rows are spread over shards.
+    pub spreads: bool,
 }
 
 /// A keyspace with its shards.
@@ -55,7 +58,11 @@ pub struct Keyspace {
     pub name: KeyspaceName,
     /// In the order of their names.
     pub shards: Vec<Shard>,
-    /// Why its record, or one of its shards', cannot be read; nothing is sent to it then.
+    /// How its tables are spread over the shards, where it has a VSchema.
+    pub vschema: Option<Arc<KeyspaceSchema>>,
+    /// For each type that several shards serve (or one whose rows sequences number), which of them has which keyspace ids, or why that cannot be told.
+    pub spread: BTreeMap<TabletType, Result<ShardMap, String>>,
+    /// Why its record, its VSchema's or one of its shards' cannot be read; nothing is sent to it then.
     pub unreadable: Option<String>,
 }
 
@@ -102,6 +109,13 @@ impl View {
     /// Whether it shows a topology at all yet.
     pub fn is_known(&self) -> bool {
         self.since.is_some()
+    }
+
+    /// The keyspace of a sequence that a VSchema names.
+    pub fn find_sequence(&self, sequence: &TableRef) -> Result<KeyspaceName, String> {
+        let schemas =
+            self.keyspaces.values().filter_map(|keyspace| Some((&keyspace.name, &**keyspace.vschema.as_ref()?)));
+        find_sequence(schemas, sequence)
     }
 
     /// A keyspace by name.

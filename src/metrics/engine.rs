@@ -10,6 +10,7 @@ use prometheus::Registry;
 
 use super::Contact;
 use super::family::{Family, build_info, register};
+use super::latency::Latency;
 use super::live::{Live, Registered};
 
 /// All of one engine. Clones are the same.
@@ -59,9 +60,27 @@ pub struct WorkflowCounts {
     applied_txns: AtomicU64,
     streams: AtomicU64,
     errors: Mutex<BTreeMap<&'static str, u64>>,
+    pauses: Latency,
+    steps: Mutex<BTreeMap<&'static str, Duration>>,
+    switches: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl WorkflowCounts {
+    /// A step of a switch has ended, well or not.
+    pub fn step(&self, step: &'static str, took: Duration) {
+        *self.steps.lock().unwrap_or_else(PoisonError::into_inner).entry(step).or_default() += took;
+    }
+
+    /// A switch has ended like this.
+    pub fn switched(&self, outcome: &'static str) {
+        *self.switches.lock().unwrap_or_else(PoisonError::into_inner).entry(outcome).or_default() += 1;
+    }
+
+    /// Writes were held for so long, from the announcement of the pause to the opened side.
+    pub fn paused(&self, lasted: Duration) {
+        self.pauses.observe(lasted);
+    }
+
     /// A chunk was committed.
     pub fn copied(&self, rows: u64, bytes: u64) {
         self.copied_chunks.fetch_add(1, Relaxed);
@@ -176,6 +195,9 @@ struct Families {
     streams: Family,
     throttled: Family,
     errors: Family,
+    pauses: Family,
+    steps: Family,
+    switches: Family,
 }
 
 impl Families {
@@ -197,6 +219,12 @@ impl Families {
             streams: gauge("streams_running", "Streams under way now"),
             throttled: counter("throttled_seconds_total", "Time copying was held back, by reason"),
             errors: counter("errors_total", "Errors that ended a stream or an attempt, by class"),
+            pauses: Family::histogram(
+                "shardlift_engine_pause_seconds",
+                "From the announcement of a switch's pause to the opened side",
+            ),
+            steps: counter("switch_step_seconds_total", "Time spent in the steps of switches, by step"),
+            switches: counter("switches_total", "Switches of traffic that have ended, by outcome"),
         }
     }
 
@@ -229,6 +257,15 @@ impl Families {
         for (class, count) in errors.iter() {
             self.errors.add(&[a, b, ("class", class)], *count as f64);
         }
+        if let Some(pauses) = counts.pauses.read() {
+            self.pauses.add_histogram(&whose, pauses);
+        }
+        for (step, time) in counts.steps.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            self.steps.add(&[a, b, ("step", step)], time.as_secs_f64());
+        }
+        for (outcome, count) in counts.switches.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            self.switches.add(&[a, b, ("outcome", outcome)], *count as f64);
+        }
     }
 
     fn into_vec(self) -> Vec<Family> {
@@ -247,6 +284,9 @@ impl Families {
             self.streams,
             self.throttled,
             self.errors,
+            self.pauses,
+            self.steps,
+            self.switches,
         ]
     }
 }

@@ -29,6 +29,9 @@
 //! | `shardlift_engine_streams_running` | gauge | streams under way now |
 //! | `shardlift_engine_throttled_seconds_total` | counter, reason | time copying was held back: rows, bytes, replica_lag |
 //! | `shardlift_engine_errors_total` | counter, class | errors that ended a stream or an attempt |
+//! | `shardlift_engine_pause_seconds` | histogram | pauses of switches, from the announcement to the opened side |
+//! | `shardlift_engine_switch_step_seconds_total` | counter, step | time spent in the steps of switches |
+//! | `shardlift_engine_switches_total` | counter, outcome | switches that have ended: done, undone, refused |
 //! | `shardlift_engine_leased` | gauge | 1 while this engine holds its lease |
 //! | `shardlift_engine_leases_lost_total` | counter | how often it lost it |
 //! | `shardlift_engine_topology_age_seconds` | gauge | time since the topology last answered |
@@ -111,6 +114,9 @@ mod tests {
         counts.copied(10, 1_000);
         counts.applied(1, 2, 3, 60, 4);
         counts.failed("retry");
+        counts.step("drain", Duration::from_millis(4));
+        counts.switched("done");
+        counts.paused(Duration::from_millis(20));
         let shown = metrics.workflow("customer", "move", counts, || WorkflowGauges {
             state: "Running",
             lag: Some(Duration::from_millis(1_500)),
@@ -169,6 +175,9 @@ mod tests {
             "workflow_state{keyspace=\"customer\",workflow=\"move\",state=\"Running\"} 1",
             "throttled_seconds_total{keyspace=\"customer\",workflow=\"move\",reason=\"rows\"} 3",
             "errors_total{keyspace=\"customer\",workflow=\"move\",class=\"retry\"} 1",
+            "switch_step_seconds_total{keyspace=\"customer\",workflow=\"move\",step=\"drain\"} 0.004",
+            "switches_total{keyspace=\"customer\",workflow=\"move\",outcome=\"done\"} 1",
+            "pause_seconds_count{keyspace=\"customer\",workflow=\"move\"} 1",
             "leased 0",
         ] {
             assert!(seen.contains(&format!("\nshardlift_engine_{line}\n")), "{line} is not in\n{seen}");

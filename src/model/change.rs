@@ -14,6 +14,8 @@ pub struct RowChange {
     /// The key the row had before, for an update or a delete: the values of `table.key.columns`, in that order. The rest
     /// of the before image is not kept: rows are found by key alone, and a row may be 64 MiB.
     pub before: Option<Row>,
+    /// The values that row had in `table.sharding`, in that order; `None` where there are no such columns.
+    pub was_at: Option<Row>,
     /// The full row as it is now, for an insert or an update: the values of `table.columns`, in that order.
     pub after: Option<Row>,
 }
@@ -21,7 +23,7 @@ pub struct RowChange {
 impl RowChange {
     /// Heap size in bytes, for bounding queues.
     pub fn size(&self) -> usize {
-        self.before.as_ref().map_or(0, Row::size) + self.after.as_ref().map_or(0, Row::size)
+        [&self.before, &self.was_at, &self.after].into_iter().flatten().map(Row::size).sum()
     }
 }
 

@@ -41,6 +41,37 @@ impl KeyRange {
         self.start.as_slice() <= id && (self.end.is_empty() || id < self.end.as_slice())
     }
 
+    /// The ids that begin with `prefix`.
+    pub fn with_prefix(prefix: &[u8]) -> Self {
+        // The next prefix of this length is the one with its last byte below 0xFF raised.
+        let raised = prefix.iter().rposition(|byte| *byte != u8::MAX).map_or(0, |last| last + 1);
+        let mut end = prefix.get(..raised).unwrap_or_default().to_vec();
+        if let Some(last) = end.last_mut() {
+            *last += 1;
+        }
+        Self { start: trimmed(prefix.to_vec()), end }
+    }
+
+    /// The ids from `start` up to `end`, an empty `end` being no bound; `None` where there are none.
+    pub fn between(start: &[u8], end: &[u8]) -> Option<Self> {
+        (end.is_empty() || start < end).then(|| Self { start: start.to_vec(), end: end.to_vec() })
+    }
+
+    /// The ids both ranges have.
+    pub fn intersection(&self, other: &KeyRange) -> Option<Self> {
+        let start = Ord::max(&self.start, &other.start);
+        let end = match (self.end.as_slice(), other.end.as_slice()) {
+            ([], end) | (end, []) => end,
+            (one, two) => Ord::min(one, two),
+        };
+        Self::between(start, end)
+    }
+
+    /// From this range's start to another's end.
+    pub fn up_to(&self, last: &KeyRange) -> Self {
+        Self { start: self.start.clone(), end: last.end.clone() }
+    }
+
     /// Whether the two ranges share an id.
     pub fn intersects(&self, other: &KeyRange) -> bool {
         (other.end.is_empty() || self.start < other.end) && (self.end.is_empty() || other.start < self.end)
@@ -57,10 +88,15 @@ fn bound(text: &str, hex: &str) -> Result<Vec<u8>, NameError> {
         let digit = |b: u8| (b as char).to_digit(16).ok_or_else(|| bad("a bound must be hexadecimal"));
         bytes.push((digit(pair[0])? * 16 + digit(pair[1])?) as u8);
     }
-    while bytes.last() == Some(&0) {
-        bytes.pop();
+    Ok(trimmed(bytes))
+}
+
+/// A bound without the trailing zeros that make no difference.
+fn trimmed(mut bound: Vec<u8>) -> Vec<u8> {
+    while bound.last() == Some(&0) {
+        bound.pop();
     }
-    Ok(bytes)
+    bound
 }
 
 impl FromStr for KeyRange {
@@ -107,5 +143,18 @@ mod tests {
         for bad in ["80-40", "8-", "zz-", "80", "-00"] {
             assert!(bad.parse::<KeyRange>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn prefixes_and_intersections() {
+        for (prefix, range) in
+            [(&[][..], "-"), (&[0], "-01"), (&[0x80], "80-81"), (&[0x7f, 0xff], "7fff-80"), (&[0xff, 0xff], "ffff-")]
+        {
+            assert_eq!(KeyRange::with_prefix(prefix).to_string(), range);
+        }
+        let range = |text: &str| text.parse::<KeyRange>().unwrap();
+        assert_eq!(range("-80").intersection(&range("40-")), Some(range("40-80")));
+        assert_eq!(range("-80").intersection(&range("80-")), None);
+        assert_eq!(range("-").intersection(&range("-")), Some(KeyRange::full()));
     }
 }

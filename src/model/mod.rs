@@ -4,6 +4,7 @@
 //! database, nor a position be compared as text.
 
 pub mod change;
+pub mod closed;
 pub mod fence;
 pub mod keyrange;
 pub mod names;
@@ -12,9 +13,11 @@ pub mod routing;
 pub mod row;
 pub mod switch;
 pub mod table;
+pub mod vschema;
 pub mod workflow;
 
 pub use change::{RowChange, Txn};
+pub use closed::{Broken, ClosedShard, ClosedSide};
 pub use fence::{Epoch, FENCE_ERRNO, FenceEvent, FenceTrigger};
 pub use keyrange::KeyRange;
 pub use names::{
@@ -24,3 +27,4 @@ pub use names::{
 pub use position::{Gtid, GtidSet};
 pub use row::{Row, RowBuilder};
 pub use table::{Column, ColumnKind, Key, TableDef};
+pub use vschema::VSchema;

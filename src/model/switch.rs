@@ -61,6 +61,9 @@ pub struct SwitchRequest {
     pub max_lag_ms: u64,
     /// Whether changes are replicated back from then on.
     pub way_back: bool,
+    /// Whether statements and programs with tables of both sides are accepted, though they will fail.
+    #[serde(default)]
+    pub allow_cross_keyspace: bool,
 }
 
 impl SwitchRequest {

@@ -118,6 +118,9 @@ pub struct TableDef {
     pub other_unique: bool,
     /// Whether a foreign key with CASCADE or SET NULL refers to it: changes of its rows change rows elsewhere.
     pub cascades: bool,
+    /// Indexes into [`Self::columns`] of the columns whose values say to which shard a row belongs; empty where one shard
+    /// takes all.
+    pub sharding: Vec<usize>,
 }
 
 impl TableDef {
@@ -134,5 +137,10 @@ impl TableDef {
     /// The key columns in key order.
     pub fn key_columns(&self) -> impl ExactSizeIterator<Item = &Column> {
         self.key.columns.iter().map(|&index| &self.columns[index])
+    }
+
+    /// The columns that say to which shard a row belongs, in the order of their vindex.
+    pub fn sharding_columns(&self) -> impl ExactSizeIterator<Item = &Column> {
+        self.sharding.iter().map(|&index| &self.columns[index])
     }
 }

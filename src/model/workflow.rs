@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::names::{KeyspaceName, TableName, WorkflowName};
+use super::names::{KeyspaceName, ShardName, TableName, WorkflowName};
+use super::switch::Direction;
 
 macro_rules! words {
     ($(#[$doc:meta])* $type:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
@@ -59,6 +60,16 @@ words!(/// What a workflow moves.
         Reshard = "Reshard",
 });
 
+impl WorkflowKind {
+    /// The noun of the command line.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::MoveTables => "movetables",
+            Self::Reshard => "reshard",
+        }
+    }
+}
+
 words!(/// What the operator wants of a workflow.
     Desired, "desired state" {
         /// The streams should move.
@@ -99,6 +110,14 @@ words!(/// What a DDL statement on a moved table does to the stream.
         ExecIgnore = "EXEC_IGNORE",
 });
 
+words!(/// What becomes of AUTO_INCREMENT columns in tables that are spread over shards, each of which would number for itself.
+    AutoIncrementHandling, "handling of auto_increment" {
+        /// They stay.
+        Leave = "LEAVE",
+        /// They are left out on the target; sequences number instead.
+        Remove = "REMOVE",
+});
+
 /// What the operator asked for when the workflow was started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,12 +128,74 @@ pub struct WorkflowSpec {
     pub source_keyspace: KeyspaceName,
     /// Where they go; the workflow's record lives under this keyspace.
     pub target_keyspace: KeyspaceName,
+    /// The shards they are in. None named, in records of earlier releases: those that serve the source keyspace.
+    #[serde(default)]
+    pub source_shards: Vec<ShardName>,
+    /// The shards they go to; likewise.
+    #[serde(default)]
+    pub target_shards: Vec<ShardName>,
     /// The workflow's name, unique within the target keyspace.
     pub name: WorkflowName,
     /// The moved tables, resolved from whatever selection was given.
     pub tables: Vec<TableName>,
     /// How.
     pub options: WorkflowOptions,
+}
+
+/// One end of a workflow: a keyspace and its shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SideSpec<'a> {
+    /// The keyspace.
+    pub keyspace: &'a KeyspaceName,
+    /// The shards; none named: those that serve it.
+    pub shards: &'a [ShardName],
+}
+
+impl WorkflowSpec {
+    /// Where the tables are when the workflow is started.
+    pub fn source(&self) -> SideSpec<'_> {
+        SideSpec { keyspace: &self.source_keyspace, shards: &self.source_shards }
+    }
+
+    /// Where they go.
+    pub fn target(&self) -> SideSpec<'_> {
+        SideSpec { keyspace: &self.target_keyspace, shards: &self.target_shards }
+    }
+
+    /// Both in the order of a flow: out of, and into.
+    pub fn sides(&self, direction: Direction) -> (SideSpec<'_>, SideSpec<'_>) {
+        match direction {
+            Direction::Forward => (self.source(), self.target()),
+            Direction::Backward => (self.target(), self.source()),
+        }
+    }
+
+    /// What to call them in messages: keyspaces, or, where these are the same, their shards.
+    pub fn names(&self, direction: Direction) -> (String, String) {
+        let name = |side: SideSpec<'_>| match self.kind {
+            WorkflowKind::MoveTables => side.keyspace.to_string(),
+            WorkflowKind::Reshard => {
+                let shards: Vec<_> = side.shards.iter().map(ShardName::as_str).collect();
+                format!("{}/{}", side.keyspace, shards.join(","))
+            }
+        };
+        let (out_of, into) = self.sides(direction);
+        (name(out_of), name(into))
+    }
+
+    /// Whether rows flow between the two shards, in whichever direction. Between keyspaces any may be spread to any; within
+    /// one, shards are connected that no bound parts which both the sources and the targets have.
+    pub fn connects(&self, one: &ShardName, other: &ShardName) -> bool {
+        self.kind != WorkflowKind::Reshard || self.part(one) == self.part(other)
+    }
+
+    /// The last bound that both sides have at or before a shard's own.
+    fn part(&self, shard: &ShardName) -> Option<&[u8]> {
+        let starts = |shards: &[ShardName], bound: &[u8]| shards.iter().any(|one| one.range().start() == bound);
+        let bounds = self.source_shards.iter().map(|one| one.range().start());
+        let common = bounds.filter(|bound| *bound <= shard.range().start() && starts(&self.target_shards, bound));
+        common.max()
+    }
 }
 
 /// The choices a workflow is started with.
@@ -135,6 +216,8 @@ pub struct WorkflowOptions {
     pub allow_triggers: bool,
     /// Whether views, routines, events and triggers elsewhere may name a moved table.
     pub allow_cross_keyspace: bool,
+    /// What becomes of AUTO_INCREMENT columns where tables get spread over shards.
+    pub sharded_auto_increment: AutoIncrementHandling,
     /// Connections on which chunks are copied and batches applied side by side.
     pub workers: u32,
     /// Rough size of one copied chunk, bytes.
@@ -153,6 +236,8 @@ impl Default for WorkflowOptions {
             allow_unsafe_source: false,
             allow_triggers: false,
             allow_cross_keyspace: false,
+            // Records of earlier releases knew no other.
+            sharded_auto_increment: AutoIncrementHandling::Leave,
             workers: 4,
             chunk_bytes: 16 << 20,
             round_ms: 60_000,

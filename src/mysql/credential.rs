@@ -83,11 +83,14 @@ fn variable(name: &str) -> String {
     format!("SHARDLIFT_CREDENTIAL_{}", capitals.collect::<String>())
 }
 
-/// The text of a file that holds secrets; refused while others than its owner may read it. The error never quotes it.
+/// The text of a file that holds secrets; refused while others than its owner may read it. What root hands to a process by
+/// its group, as Kubernetes does with secrets, is no leak. The error never quotes the text.
 pub fn private_text(path: &Path) -> Result<String, String> {
     let mut file = File::open(path).map_err(|error| error.to_string())?;
-    let mode = file.metadata().map_err(|error| error.to_string())?.mode();
-    if mode & 0o077 != 0 {
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    let (mode, handed) = (metadata.mode(), metadata.uid() == 0 && !rustix::process::geteuid().is_root());
+    let forbidden = if handed { 0o037 } else { 0o077 };
+    if mode & forbidden != 0 {
         let mode = mode & 0o777;
         return Err(format!("mode {mode:03o} lets other users at the passwords; run chmod 600 on it"));
     }

@@ -50,6 +50,11 @@ fn traffic(record: &Workflow) -> Option<String> {
             _ => "a switch is under way".into(),
         });
     }
+    if let Some((closed, broken)) = record.closed.as_ref().and_then(|closed| Some((closed, closed.broken.as_ref()?))) {
+        // What was left by the switch that closed it.
+        let (side, _) = spec.names(closed.direction);
+        said.push(format!("THE WAY TO {side} IS BROKEN: {} (see `workflow repair`)", broken.why));
+    }
     (!said.is_empty()).then(|| said.join(", "))
 }
 

@@ -146,6 +146,8 @@ pub struct RoutingRules {
     tables: HashMap<String, Vec<Entry>>,
     /// Why nothing can be told of any table: a set that cannot be read at all.
     blind: Option<String>,
+    /// Whether any workflow moves tables.
+    moving: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -209,6 +211,7 @@ impl RoutingRules {
 
     /// Adds a workflow's rules.
     pub fn add_move(&mut self, set: &str, moved: &Arc<TableMove>) {
+        self.moving = true;
         let set: Arc<str> = set.into();
         for table in &moved.tables {
             self.add(&set, table.clone(), Says::Move(moved.clone()));
@@ -273,6 +276,25 @@ impl RoutingRules {
     /// Whether any rule is about a table of this name, in any case.
     pub fn mentions(&self, table: &str) -> bool {
         self.blind.is_some() || self.tables.contains_key(folded(table).as_ref())
+    }
+
+    /// Whether any workflow moves tables.
+    pub fn moving(&self) -> bool {
+        self.moving
+    }
+
+    /// The sets of the workflows that move a table of this name, in any case, out of `keyspace` or into it.
+    pub fn movers<'a>(&'a self, table: &str, keyspace: &'a KeyspaceName) -> impl Iterator<Item = &'a str> {
+        let entries = self.tables.get(folded(table).as_ref()).into_iter().flatten();
+        entries.filter_map(move |entry| match &entry.says {
+            Says::Move(moved) if [&moved.source, &moved.target].contains(&keyspace) => Some(&*entry.set),
+            _ => None,
+        })
+    }
+
+    /// Whether a workflow's set is among them.
+    pub fn has_move(&self, set: &str) -> bool {
+        self.tables.values().flatten().any(|entry| &*entry.set == set && matches!(entry.says, Says::Move(_)))
     }
 
     /// Why no table has an answer, if so.

@@ -89,7 +89,8 @@ impl Topology {
             let txn = self.none_after(Txn::new(), &paths::shards(name), 0);
             let txn = self.none_after(txn, &paths::workflows(name), 0);
             let txn = self.unchanged(txn, &path, found.revision);
-            Ok(self.delete(self.delete(txn, &path), &paths::vschema(name)))
+            let txn = self.delete(self.delete(txn, &path), &paths::vschema(name));
+            Ok(self.delete(txn, &paths::schema_change(name)))
         };
         self.commit(&format!("keyspace {name}"), plan).await
     }

@@ -33,9 +33,10 @@ impl Path {
         let known = match segments.as_slice() {
             ["cells", cell] => cell.parse::<Cell>().is_ok(),
             ["tablets", alias] => canonical::<TabletAlias>(alias),
-            ["engines" | "gateways", id] => id.parse::<InstanceId>().is_ok(),
+            ["engines" | "gateways" | "mixes", id] => id.parse::<InstanceId>().is_ok(),
             ["keyspaces", keyspace] | ["keyspaces", keyspace, "vschema"] => keyspace.parse::<KeyspaceName>().is_ok(),
             ["shards", keyspace, shard] => keyspace.parse::<KeyspaceName>().is_ok() && canonical::<ShardName>(shard),
+            ["schema_changes", keyspace] => keyspace.parse::<KeyspaceName>().is_ok(),
             ["rules", set] => !set.is_empty(),
             ["workflows" | "pauses" | "owners" | "status" | "logs", keyspace, name] => {
                 keyspace.parse::<KeyspaceName>().is_ok() && name.parse::<WorkflowName>().is_ok()
@@ -149,6 +150,11 @@ pub fn vschemas() -> Folder {
     folder("keyspaces/", 2)
 }
 
+/// The DDL that not all shards of a keyspace have run yet.
+pub fn schema_change(keyspace: &KeyspaceName) -> Path {
+    Path(format!("schema_changes/{keyspace}"))
+}
+
 /// A shard's record.
 pub fn shard(keyspace: &KeyspaceName, shard: &ShardName) -> Path {
     Path(format!("shards/{keyspace}/{shard}"))
@@ -253,6 +259,21 @@ pub fn gateway(id: &InstanceId) -> Path {
 /// All gateways.
 pub fn gateways() -> Folder {
     folder("gateways/", 1)
+}
+
+/// What a gateway has seen that names tables of a workflow together with others; leased.
+pub fn mixes(id: &InstanceId) -> Path {
+    Path(format!("mixes/{id}"))
+}
+
+/// What all gateways have seen of that kind.
+pub fn all_mixes() -> Folder {
+    folder("mixes/", 1)
+}
+
+/// Whether gateways decide by this record: what they acknowledge has all such changes in it.
+pub fn decides_routes(path: &Path) -> bool {
+    [keyspaces(), all_shards(), tablets(), rules(), pauses()].iter().any(|folder| folder.holds(path))
 }
 
 fn folder(path: impl Into<String>, depth: usize) -> Folder {

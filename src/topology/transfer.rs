@@ -47,7 +47,7 @@ impl Document {
         for (text, value) in &self.records {
             let path = Path::parse(text)
                 .ok_or_else(|| TopologyError::Refused(format!("`{text}` is not the path of a topology record")))?;
-            if matches!(path.segments().next(), Some("engines" | "gateways" | "owners" | "status")) {
+            if matches!(path.segments().next(), Some("engines" | "gateways" | "mixes" | "owners" | "status")) {
                 return Err(TopologyError::Refused(format!("{path} lives by a lease and cannot be imported")));
             }
             let bytes = value.to_string().into_bytes();

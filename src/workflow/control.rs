@@ -1,5 +1,6 @@
 //! What can be asked of a workflow that exists: rest, go on, be undone, cost less. Each writes the wish; an engine obeys.
 
+use crate::model::switch::Direction;
 use crate::model::workflow::{Completion, Desired, OldTables, OnDdl, StreamState, TabletType, Throttle};
 use crate::model::{Gtid, KeyspaceName, WorkflowName};
 use crate::topology::records::Workflow;
@@ -59,8 +60,9 @@ impl Limits {
 /// Refuses a wish that makes no sense, or would be unsafe, as the workflow is.
 pub fn judge(workflow: &Workflow, wish: &Wish) -> Result<(), TopologyError> {
     let spec = &workflow.spec;
-    let (source, target) = (&spec.source_keyspace, &spec.target_keyspace);
-    let label = format!("{target}/{}", spec.name);
+    let (source, target) = spec.names(Direction::Forward);
+    let noun = spec.kind.noun();
+    let label = format!("{}/{}", spec.target_keyspace, spec.name);
     let refuse = |why: String| Err(TopologyError::Refused(why));
     match workflow.desired {
         Desired::Cancelled => return refuse(format!("workflow {label} is being cancelled already")),
@@ -76,10 +78,10 @@ pub fn judge(workflow: &Workflow, wish: &Wish) -> Result<(), TopologyError> {
     let writes = workflow.switched.contains(&TabletType::Primary);
     match wish {
         Wish::Resume { .. } if writes && !workflow.way_back => refuse(format!(
-            "the writes of workflow {label} were switched without a way back: nothing is left to run; `movetables complete` it"
+            "the writes of workflow {label} were switched without a way back: nothing is left to run; `{noun} complete` it"
         )),
         Wish::Cancel if writes => refuse(format!(
-            "the writes of workflow {label} go to {target}: `movetables reverse-traffic` first, or `movetables complete` it"
+            "the writes of workflow {label} go to {target}: `{noun} reverse-traffic` first, or `{noun} complete` it"
         )),
         Wish::Complete { .. } => {
             let left: Vec<_> =
@@ -87,7 +89,7 @@ pub fn judge(workflow: &Workflow, wish: &Wish) -> Result<(), TopologyError> {
             match left.is_empty() {
                 true => Ok(()),
                 false => refuse(format!(
-                    "{} traffic of workflow {label} still goes to {source}: `movetables switch-traffic` first",
+                    "{} traffic of workflow {label} still goes to {source}: `{noun} switch-traffic` first",
                     left.join(", ")
                 )),
             }

@@ -4,9 +4,13 @@ pub mod carry;
 pub mod control;
 pub mod create;
 pub mod fence;
+mod flows;
+mod leftover;
 pub mod preflight;
+pub mod repair;
 pub mod request;
 pub mod switch;
+pub mod watch;
 
 use crate::engine::EngineError;
 use crate::model::{KeyspaceName, WorkflowName};
@@ -22,14 +26,14 @@ pub enum WorkflowError {
     #[error("{0}")]
     Request(String),
     /// There is one of this name.
-    #[error(
-        "workflow {keyspace}/{name} exists already: `workflow resume` makes it go on, `movetables cancel` undoes it"
-    )]
+    #[error("workflow {keyspace}/{name} exists already: `workflow resume` makes it go on, `{noun} cancel` undoes it")]
     Exists {
         /// Its keyspace.
         keyspace: KeyspaceName,
         /// Its name.
         name: WorkflowName,
+        /// The command that deals with its kind.
+        noun: &'static str,
     },
     /// Preflight found reasons against it.
     #[error("{count} thing(s) stand in the way; nothing was changed\n{findings}")]

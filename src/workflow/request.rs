@@ -2,24 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::workflow::{OnDdl, TabletType, Throttle, WorkflowKind, WorkflowOptions};
-use crate::model::{KeyspaceName, TableName, WorkflowName};
+use crate::model::workflow::{
+    AutoIncrementHandling, OnDdl, TabletType, Throttle, WorkflowKind, WorkflowOptions, WorkflowSpec,
+};
+use crate::model::{KeyspaceName, ShardName, TableName, WorkflowName};
 
 use super::WorkflowError;
 
-/// A MoveTables request. Every field may come from the file or from a flag; what neither gives has Vitess's default or,
+/// A request for a workflow. Every field may come from the file or from a flag; what neither gives has Vitess's default or,
 /// where that is unsafe, a safer one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", default)]
 pub struct Request {
-    /// `MoveTables`; other kinds are refused for now.
+    /// `MoveTables` or `Reshard`; the command's noun says it, too.
     pub kind: Option<WorkflowKind>,
     /// The workflow's name.
     pub workflow: Option<WorkflowName>,
-    /// Where the tables are.
+    /// Where the tables are; of a Reshard the target keyspace.
     pub source_keyspace: Option<KeyspaceName>,
     /// Where they go.
     pub target_keyspace: Option<KeyspaceName>,
+    /// Of a Reshard: the shards whose rows move.
+    pub source_shards: Vec<ShardName>,
+    /// Of a Reshard: the shards they move to.
+    pub target_shards: Vec<ShardName>,
+    /// The tables are on the target shards already, empty.
+    pub skip_schema_copy: bool,
     /// The tables, by name.
     pub tables: Vec<TableName>,
     /// All tables of the source keyspace.
@@ -42,6 +50,8 @@ pub struct Request {
     pub allow_triggers: bool,
     /// Accept views, routines, events and triggers elsewhere that name a moved table.
     pub allow_cross_keyspace: bool,
+    /// What becomes of AUTO_INCREMENT columns where MoveTables spreads tables over shards [default: REMOVE].
+    pub sharded_auto_increment_handling: Option<AutoIncrementHandling>,
     /// Connections side by side [default: 4].
     pub workers: Option<u32>,
     /// Rough size of a chunk, bytes [default: 16 MiB].
@@ -60,23 +70,31 @@ impl Request {
 
     /// This request with whatever `flags` gives instead.
     pub fn overridden(self, flags: Request) -> Request {
-        let list = |ours: Vec<_>, theirs: Vec<_>| if theirs.is_empty() { ours } else { theirs };
+        fn list<T>(ours: Vec<T>, theirs: Vec<T>) -> Vec<T> {
+            if theirs.is_empty() { ours } else { theirs }
+        }
         Request {
-            kind: flags.kind.or(self.kind),
+            kind: self.kind.or(flags.kind),
             workflow: flags.workflow.or(self.workflow),
             source_keyspace: flags.source_keyspace.or(self.source_keyspace),
             target_keyspace: flags.target_keyspace.or(self.target_keyspace),
+            source_shards: list(self.source_shards, flags.source_shards),
+            target_shards: list(self.target_shards, flags.target_shards),
+            skip_schema_copy: flags.skip_schema_copy || self.skip_schema_copy,
             tables: list(self.tables, flags.tables),
             all_tables: flags.all_tables || self.all_tables,
             exclude_tables: list(self.exclude_tables, flags.exclude_tables),
             on_ddl: flags.on_ddl.or(self.on_ddl),
-            tablet_types: if flags.tablet_types.is_empty() { self.tablet_types } else { flags.tablet_types },
+            tablet_types: list(self.tablet_types, flags.tablet_types),
             defer_secondary_keys: flags.defer_secondary_keys.or(self.defer_secondary_keys),
             auto_start: flags.auto_start.or(self.auto_start),
             stop_after_copy: flags.stop_after_copy.or(self.stop_after_copy),
             allow_unsafe_source: flags.allow_unsafe_source || self.allow_unsafe_source,
             allow_triggers: flags.allow_triggers || self.allow_triggers,
             allow_cross_keyspace: flags.allow_cross_keyspace || self.allow_cross_keyspace,
+            sharded_auto_increment_handling: flags
+                .sharded_auto_increment_handling
+                .or(self.sharded_auto_increment_handling),
             workers: flags.workers.or(self.workers),
             chunk_bytes: flags.chunk_bytes.or(self.chunk_bytes),
             round_ms: flags.round_ms.or(self.round_ms),
@@ -89,23 +107,60 @@ impl Request {
         }
     }
 
-    /// The name, source and target, or which of them is missing.
-    pub fn names(&self) -> Result<(WorkflowName, KeyspaceName, KeyspaceName), WorkflowError> {
+    /// What it asks for, without its tables; or what is missing, or does not go together.
+    pub fn spec(&self) -> Result<WorkflowSpec, WorkflowError> {
+        let refuse = |text: String| Err(WorkflowError::Request(text));
         let missing = |what: &str| WorkflowError::Request(format!("{what} is not given"));
-        if self.kind.is_some_and(|kind| kind != WorkflowKind::MoveTables) {
-            return Err(WorkflowError::Request("only kind MoveTables can be started for now".into()));
+        let kind = self.kind.unwrap_or(WorkflowKind::MoveTables);
+        let name = self.workflow.clone().ok_or_else(|| missing("--workflow"))?;
+        let target_keyspace = self.target_keyspace.clone().ok_or_else(|| missing("--target-keyspace"))?;
+        let source_keyspace = match (kind, &self.source_keyspace) {
+            (_, Some(given)) => given.clone(),
+            (WorkflowKind::Reshard, None) => target_keyspace.clone(),
+            (WorkflowKind::MoveTables, None) => return Err(missing("--source-keyspace")),
+        };
+        let shards = [("--source-shards", &self.source_shards), ("--target-shards", &self.target_shards)];
+        match kind {
+            WorkflowKind::MoveTables if source_keyspace == target_keyspace => {
+                return refuse(format!("source and target are the same keyspace, {target_keyspace}"));
+            }
+            WorkflowKind::Reshard if source_keyspace != target_keyspace => {
+                return refuse(format!(
+                    "a Reshard stays within a keyspace, and {source_keyspace} is not {target_keyspace}: movetables moves \
+                     tables between keyspaces"
+                ));
+            }
+            WorkflowKind::MoveTables => {
+                if let Some((flag, _)) = shards.iter().find(|(_, given)| !given.is_empty()) {
+                    return refuse(format!("{flag} goes with a Reshard: MoveTables takes the shards that serve"));
+                }
+            }
+            WorkflowKind::Reshard => {
+                if let Some((flag, _)) = shards.iter().find(|(_, given)| given.is_empty()) {
+                    return Err(missing(flag));
+                }
+                if self.all_tables || !self.tables.is_empty() || !self.exclude_tables.is_empty() {
+                    return refuse("a Reshard takes all tables of its keyspace: name none".into());
+                }
+            }
         }
-        let workflow = self.workflow.clone().ok_or_else(|| missing("--workflow"))?;
-        let source = self.source_keyspace.clone().ok_or_else(|| missing("--source-keyspace"))?;
-        let target = self.target_keyspace.clone().ok_or_else(|| missing("--target-keyspace"))?;
-        if source == target {
-            return Err(WorkflowError::Request(format!("source and target are the same keyspace, {source}")));
-        }
-        Ok((workflow, source, target))
+        Ok(WorkflowSpec {
+            kind,
+            source_keyspace,
+            target_keyspace,
+            source_shards: self.source_shards.clone(),
+            target_shards: self.target_shards.clone(),
+            name,
+            tables: Vec::new(),
+            options: self.options()?,
+        })
     }
 
     /// Which of the source's tables are meant, in their order there.
     pub fn select(&self, existing: &[TableName]) -> Result<Vec<TableName>, WorkflowError> {
+        if self.kind == Some(WorkflowKind::Reshard) {
+            return Ok(existing.to_vec());
+        }
         let refuse = |text: String| Err(WorkflowError::Request(text));
         let unknown = |names: &[TableName]| -> Vec<String> {
             names.iter().filter(|name| !existing.contains(name)).map(ToString::to_string).collect()
@@ -130,7 +185,7 @@ impl Request {
     }
 
     /// The options with their defaults, within sane bounds.
-    pub fn options(&self) -> Result<WorkflowOptions, WorkflowError> {
+    fn options(&self) -> Result<WorkflowOptions, WorkflowError> {
         let default = WorkflowOptions::default();
         let options = WorkflowOptions {
             on_ddl: self.on_ddl.unwrap_or(default.on_ddl),
@@ -140,6 +195,11 @@ impl Request {
             allow_unsafe_source: self.allow_unsafe_source,
             allow_triggers: self.allow_triggers,
             allow_cross_keyspace: self.allow_cross_keyspace,
+            sharded_auto_increment: match self.kind {
+                // What they are on the shards that serve, they are on the others.
+                Some(WorkflowKind::Reshard) => AutoIncrementHandling::Leave,
+                _ => self.sharded_auto_increment_handling.unwrap_or(AutoIncrementHandling::Remove),
+            },
             workers: self.workers.unwrap_or(default.workers),
             chunk_bytes: self.chunk_bytes.unwrap_or(default.chunk_bytes),
             round_ms: self.round_ms.unwrap_or(default.round_ms),

@@ -76,7 +76,7 @@ fn fence_of(cluster: &TestCluster, server: &Mysqld, keyspace: &str, uid: Uuid, t
         side,
         workflow: "move".parse().unwrap(),
         tables: tables.iter().map(|table| table.parse().unwrap()).collect(),
-        home: home.parse().unwrap(),
+        home: home.into(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The gateway as its clients meet it: statements, drivers, limits, and those who do not keep to the protocol.
 
+mod attributes;
 mod cases;
 mod clients;
 mod corpus;
@@ -9,8 +10,12 @@ mod limits;
 mod pair;
 mod pause;
 mod raw;
+mod rejected;
+mod replicas;
 mod reply;
 mod routes;
+mod sequences;
+mod sharded;
 mod side;
 
 use crate::harness::{Gateway, TestCluster};

@@ -12,10 +12,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sharding", &["model"]),
     ("mysql", &["model"]),
     ("topology", &["model", "mysql"]),
-    ("engine", &["model", "mysql", "topology", "metrics"]),
+    ("mapping", &["model", "sharding"]),
+    ("engine", &["model", "mysql", "topology", "metrics", "mapping"]),
     ("gateway", &["model", "mysql", "topology", "sharding", "metrics"]),
     ("local", &["model", "mysql", "topology"]),
-    ("workflow", &["model", "failpoint", "mysql", "topology", "engine", "metrics"]),
+    ("workflow", &["model", "failpoint", "mysql", "topology", "sharding", "engine", "mapping", "metrics"]),
     ("progress", &["model", "topology", "workflow"]),
     ("daemon", &["model", "mysql", "topology", "metrics", "sharding", "engine", "gateway", "workflow"]),
     (

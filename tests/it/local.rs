@@ -276,11 +276,11 @@ async fn comparisons_and_traces_see_the_small_things() {
     let mut seen = Trace::take(&cluster).await.since(&before);
     seen.sort();
     let expected = [
-        "changed: source table `commerce`.`odd`",
-        "changed: target setting local_infile",
-        "gone: target table `customer`.`odd`",
-        "new: source trigger commerce.tr",
+        "changed: zone1-0000000100 table `commerce`.`odd`",
+        "changed: zone1-0000000200 setting local_infile",
+        "gone: zone1-0000000200 table `customer`.`odd`",
         "new: topology cells/zone2",
+        "new: zone1-0000000100 trigger commerce.tr",
     ];
     assert!(seen.len() == 5 && seen.iter().zip(expected).all(|(seen, start)| seen.starts_with(start)), "{seen:#?}");
 }

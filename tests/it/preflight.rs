@@ -2,6 +2,7 @@
 //! nothing is left behind.
 
 mod cases;
+mod switch;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -1,10 +1,11 @@
-//! A batch: consecutive source transactions folded into the last image of every key they touch.
+//! A batch: consecutive source transactions folded into the last image of every key they touch, target by target.
 //!
 //! # Invariants
 //! - Applying a batch to a target that is at the batch's start, or anywhere between its start and end, leaves it at the
 //!   batch's end: every touched key is either gone or holds its last full image. So a replay is harmless.
 //! - Keys are folded by their canonical bytes. Two byte-unlike keys that MySQL holds equal ('a', 'A') stay two entries,
 //!   of which at most one ends with a row; deletes run before upserts, so the outcome is right all the same.
+//! - A row that moves from one target to another is deleted there and written here.
 //! - `gtids` holds only transactions that are wholly inside (their last piece was added); `open` names one that is not.
 //!
 //! Folding keeps the first-touch order of keys, so that equal input gives equal SQL.
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::mapping::{Home, Mapping, MappingError};
 use crate::model::{Gtid, GtidSet, Row, RowChange, TableDef, TableName, Txn};
 
 /// The newest transaction whose end is in the position: what a reconnect must find again on the source.
@@ -52,10 +54,33 @@ impl TableBatch {
     }
 }
 
-/// Consecutive source transactions, folded.
+/// What a batch comes to for one target.
 #[derive(Debug, Default)]
+pub struct Share {
+    /// Its tables with their keys, by name.
+    pub tables: Vec<TableBatch>,
+    /// The transactions that are wholly inside the batch.
+    pub gtids: GtidSet,
+    /// The newest of them.
+    pub last: Option<LastTxn>,
+    /// A transaction of which only the first pieces are inside.
+    pub open: Option<Gtid>,
+    /// Whether one of them wrote a fence: the position moves past it without delay.
+    pub fence: bool,
+}
+
+impl Share {
+    /// Whether no row change is inside.
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+}
+
+/// Consecutive source transactions, folded.
+#[derive(Debug)]
 pub struct Batch {
-    tables: HashMap<TableName, TableBatch>,
+    mapping: Arc<Mapping>,
+    targets: Vec<HashMap<TableName, TableBatch>>,
     /// The transactions that are wholly inside.
     pub gtids: GtidSet,
     /// The newest of them.
@@ -78,10 +103,35 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Folds one transaction, or one piece of it, in.
-    pub fn add(&mut self, txn: Txn) {
+    /// Nothing, for the targets of `mapping`.
+    pub fn new(mapping: Arc<Mapping>) -> Self {
+        let targets = (0..mapping.targets()).map(|_| HashMap::new()).collect();
+        Self {
+            mapping,
+            targets,
+            gtids: GtidSet::new(),
+            last: None,
+            open: None,
+            changes: 0,
+            inserts: 0,
+            deletes: 0,
+            txns: 0,
+            fence: false,
+            hold: None,
+            bytes: 0,
+        }
+    }
+
+    /// The batch so far; an empty one takes its place.
+    pub fn take(&mut self) -> Self {
+        let next = Self::new(self.mapping.clone());
+        std::mem::replace(self, next)
+    }
+
+    /// Folds one transaction, or one piece of it, in. After an error the batch is of no use.
+    pub fn add(&mut self, txn: Txn) -> Result<(), MappingError> {
         for change in txn.changes {
-            self.fold(change);
+            self.fold(change)?;
         }
         self.fence |= txn.fence;
         if txn.last {
@@ -92,31 +142,41 @@ impl Batch {
         } else {
             self.open = Some(txn.gtid);
         }
+        Ok(())
     }
 
-    fn fold(&mut self, change: RowChange) {
+    fn fold(&mut self, change: RowChange) -> Result<(), MappingError> {
         self.changes += 1;
         self.inserts += u64::from(change.before.is_none());
         self.deletes += u64::from(change.after.is_none());
         let table = change.table;
-        let entry = match self.tables.get_mut(&table.name) {
-            Some(entry) => entry,
-            None => {
-                let empty = TableBatch { table: table.clone(), keys: Vec::new(), places: HashMap::new() };
-                self.tables.entry(table.name.clone()).or_insert(empty)
-            }
-        };
         if let Some(before) = change.before {
-            self.bytes += entry.set(before, None);
+            let was_at = change.was_at.unwrap_or_default();
+            let home = self.mapping.home(&table, |index| was_at.get(index))?;
+            self.set(home, &table, before, None);
         }
         if let Some(after) = change.after {
-            self.bytes += entry.set(key_of(&table, &after), Some(after));
+            let home = self.mapping.home(&table, |index| after.get(table.sharding[index]))?;
+            self.set(home, &table, key_of(&table, &after), Some(after));
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, home: Home, table: &Arc<TableDef>, key: Row, image: Option<Row>) {
+        if let Home::One(target) = home
+            && let Some(tables) = self.targets.get_mut(target)
+        {
+            self.bytes += set(tables, table, key, image);
+            return;
+        }
+        for tables in &mut self.targets {
+            self.bytes += set(tables, table, key.clone(), image.clone());
         }
     }
 
     /// Whether no row change is inside.
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty()
+        self.targets.iter().all(HashMap::is_empty)
     }
 
     /// Heap size in bytes, roughly.
@@ -129,13 +189,29 @@ impl Batch {
         self.open.is_none()
     }
 
-    /// The tables with their keys; leaves the batch without them.
-    pub fn take_tables(&mut self) -> Vec<TableBatch> {
+    /// What it comes to for each target, in their order; leaves the batch without row changes.
+    pub fn take_shares(&mut self) -> Vec<Share> {
         self.bytes = 0;
-        let mut tables: Vec<_> = std::mem::take(&mut self.tables).into_values().collect();
-        tables.sort_by(|a, b| a.table.name.cmp(&b.table.name));
-        tables
+        let share = |tables: &mut HashMap<TableName, TableBatch>| {
+            let mut tables: Vec<_> = tables.drain().map(|(_, table)| table).collect();
+            tables.sort_by(|a, b| a.table.name.cmp(&b.table.name));
+            let (gtids, last, open) = (self.gtids.clone(), self.last.clone(), self.open.clone());
+            Share { tables, gtids, last, open, fence: self.fence }
+        };
+        self.targets.iter_mut().map(share).collect()
     }
+}
+
+/// Sets one key of `table`; by how many bytes `tables` have grown.
+fn set(tables: &mut HashMap<TableName, TableBatch>, table: &Arc<TableDef>, key: Row, image: Option<Row>) -> isize {
+    let entry = match tables.get_mut(&table.name) {
+        Some(entry) => entry,
+        None => {
+            let empty = TableBatch { table: table.clone(), keys: Vec::new(), places: HashMap::new() };
+            tables.entry(table.name.clone()).or_insert(empty)
+        }
+    };
+    entry.set(key, image)
 }
 
 /// The key values of a full row image.
@@ -165,7 +241,14 @@ mod tests {
             key: Key { name: "PRIMARY".into(), columns: vec![0] },
             other_unique: false,
             cascades: false,
+            sharding: vec![],
         })
+    }
+
+    fn empty() -> Batch {
+        let mut mapping = Mapping::whole();
+        mapping.bind(&table()).unwrap();
+        Batch::new(Arc::new(mapping))
     }
 
     fn row(values: &[&str]) -> Row {
@@ -174,7 +257,7 @@ mod tests {
 
     fn change(before: Option<&str>, after: Option<(&str, &str)>) -> RowChange {
         let after = after.map(|(id, v)| row(&[id, v]));
-        RowChange { table: table(), before: before.map(|id| row(&[id])), after }
+        RowChange { table: table(), before: before.map(|id| row(&[id])), was_at: None, after }
     }
 
     fn txn(number: u64, changes: Vec<RowChange>, last: bool) -> Txn {
@@ -184,19 +267,21 @@ mod tests {
 
     fn outcome(batch: &mut Batch) -> Vec<(String, Option<String>)> {
         let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap()).into_owned();
-        let tables = batch.take_tables();
-        let keys = tables.iter().flat_map(|t| &t.keys);
+        let shares = batch.take_shares();
+        let keys = shares.iter().flat_map(|share| &share.tables).flat_map(|t| &t.keys);
         keys.map(|(key, image)| (text(key.get(0)), image.as_ref().map(|row| text(row.get(1))))).collect()
     }
 
     #[test]
     fn chains_and_swaps_of_keys_fold_to_their_end() {
-        let mut batch = Batch::default();
+        let mut batch = empty();
         // 1→2→3, then 1 is born again; 8 and 9 swap through 0.
-        batch.add(txn(1, vec![change(Some("1"), Some(("2", "a"))), change(Some("2"), Some(("3", "a")))], true));
-        batch.add(txn(2, vec![change(None, Some(("1", "new")))], true));
+        batch
+            .add(txn(1, vec![change(Some("1"), Some(("2", "a"))), change(Some("2"), Some(("3", "a")))], true))
+            .unwrap();
+        batch.add(txn(2, vec![change(None, Some(("1", "new")))], true)).unwrap();
         let swap = [("8", "0", "p"), ("9", "8", "q"), ("0", "9", "p")];
-        batch.add(txn(3, swap.map(|(from, to, v)| change(Some(from), Some((to, v)))).into(), true));
+        batch.add(txn(3, swap.map(|(from, to, v)| change(Some(from), Some((to, v)))).into(), true)).unwrap();
         let mut got = outcome(&mut batch);
         got.sort();
         let want = [("0", None), ("1", Some("new")), ("2", None), ("3", Some("a")), ("8", Some("q")), ("9", Some("p"))];
@@ -206,12 +291,12 @@ mod tests {
 
     #[test]
     fn a_piece_of_a_transaction_does_not_move_the_position() {
-        let mut batch = Batch::default();
-        batch.add(txn(1, vec![change(None, Some(("1", "a")))], true));
-        batch.add(txn(2, vec![change(None, Some(("2", "a")))], false));
+        let mut batch = empty();
+        batch.add(txn(1, vec![change(None, Some(("1", "a")))], true)).unwrap();
+        batch.add(txn(2, vec![change(None, Some(("2", "a")))], false)).unwrap();
         assert!(!batch.ends_on_commit());
         assert_eq!((batch.gtids.count(), batch.last.as_ref().unwrap().gtid.number), (1, 1));
-        batch.add(txn(2, vec![change(Some("2"), None)], true));
+        batch.add(txn(2, vec![change(Some("2"), None)], true)).unwrap();
         assert!(batch.ends_on_commit());
         assert_eq!(batch.gtids.count(), 2);
     }

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod partition;
+pub mod shared;
 pub mod sql;
 pub mod tail;
 pub mod writer;

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::mapping::Mapping;
 use crate::mysql::binlog::{BinlogReader, SourceEvent};
 
 use super::batch::Batch;
@@ -49,11 +50,11 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Starts reading.
-    pub fn start(reader: BinlogReader) -> Self {
+    /// Starts reading, for the targets of `mapping`.
+    pub fn start(reader: BinlogReader, mapping: Arc<Mapping>) -> Self {
         let (sender, steps) = mpsc::channel(1);
         let task = tokio::spawn(async move {
-            if let Err(error) = read(reader, &sender).await {
+            if let Err(error) = read(reader, mapping, &sender).await {
                 // A receiver that is gone has no use for the error.
                 let _ = sender.send(Err(error)).await;
             }
@@ -77,9 +78,13 @@ impl Drop for Tail {
     }
 }
 
-async fn read(mut reader: BinlogReader, sender: &mpsc::Sender<Result<Step, EngineError>>) -> Result<(), EngineError> {
+async fn read(
+    mut reader: BinlogReader,
+    mapping: Arc<Mapping>,
+    sender: &mpsc::Sender<Result<Step, EngineError>>,
+) -> Result<(), EngineError> {
     let alone = Arc::new(Semaphore::new(1));
-    let mut batch = Batch::default();
+    let mut batch = Batch::new(mapping);
     let mut began = Instant::now();
     let mut handed_on = 0;
     loop {
@@ -92,7 +97,7 @@ async fn read(mut reader: BinlogReader, sender: &mpsc::Sender<Result<Step, Engin
                 tokio::select! {
                     event = &mut next => break event,
                     permit = after(ready, sender), if pending => match permit {
-                        Some(permit) => permit.send(Ok(Step::Batch(std::mem::take(&mut batch)))),
+                        Some(permit) => permit.send(Ok(Step::Batch(batch.take()))),
                         None => return Ok(()),
                     },
                 }
@@ -113,7 +118,10 @@ async fn read(mut reader: BinlogReader, sender: &mpsc::Sender<Result<Step, Engin
                 if batch.txns == 0 && batch.is_empty() {
                     began = Instant::now();
                 }
-                batch.add(txn);
+                if let Err(error) = batch.add(txn) {
+                    // What is folded in of this transaction must not be applied without the rest of it.
+                    return Err(error.into());
+                }
                 if batch.size() < BATCH_BYTES && batch.txns < BATCH_TXNS {
                     continue;
                 }
@@ -125,16 +133,16 @@ async fn read(mut reader: BinlogReader, sender: &mpsc::Sender<Result<Step, Engin
                 if batch.size() >= LARGE_BYTES {
                     // Rows this long are held one batch at a time: the next event is read when this one is applied.
                     batch.hold = alone.clone().acquire_owned().await.ok();
-                    if sender.send(Ok(Step::Batch(std::mem::take(&mut batch)))).await.is_err() {
+                    if sender.send(Ok(Step::Batch(batch.take()))).await.is_err() {
                         return Ok(());
                     }
                     drop(alone.acquire().await);
                     continue;
                 }
-                Step::Batch(std::mem::take(&mut batch))
+                Step::Batch(batch.take())
             }
             SourceEvent::Ddl(ddl) => {
-                if batch.txns > 0 && sender.send(Ok(Step::Batch(std::mem::take(&mut batch)))).await.is_err() {
+                if batch.txns > 0 && sender.send(Ok(Step::Batch(batch.take()))).await.is_err() {
                     return Ok(());
                 }
                 Step::Ddl(ddl)

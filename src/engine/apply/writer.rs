@@ -1,4 +1,4 @@
-//! Writes batches to the target.
+//! Writes a target's shares of batches; where the target has other sources too, as [`super::shared`] does.
 //!
 //! # Invariants
 //! - Every transaction begins with the owner guard and goes no further when it does not match.
@@ -15,12 +15,14 @@ use tokio::time::Instant;
 use crate::model::{DatabaseName, GtidSet, TableName};
 use crate::mysql::wire::Wire;
 
-use super::batch::Batch;
+use super::batch::Share;
 use super::partition::{Lane, partition};
+use super::shared::Shared;
 use super::sql::{Collision, statements};
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::connect::{Side, slot};
 use crate::engine::error::EngineError;
+use crate::engine::sidecar::lane_sql;
 
 /// Fewer keys than this per lane are not worth another connection's commit.
 const KEYS_PER_LANE: usize = 500;
@@ -33,11 +35,13 @@ const SCRIPT_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Writer {
     side: Side,
-    lanes: Vec<Wire>,
+    pub(super) lanes: Vec<Wire>,
     slot: u32,
     hasher: RandomState,
     unstored: bool,
     stored: Instant,
+    /// Where other sources feed the target too.
+    pub shared: Option<Shared>,
     /// The checkpoint; as stored, but for a position that has moved over transactions without row changes.
     pub checkpoint: Checkpoint,
 }
@@ -52,17 +56,24 @@ impl Writer {
             hasher: RandomState::new(),
             unstored: false,
             stored: Instant::now(),
+            shared: None,
             checkpoint,
         }
     }
 
-    /// Notes a batch without row changes: the position moves here, and is stored by and by; past a fence at once.
-    async fn pass(&mut self, batch: Batch) -> Result<(), EngineError> {
-        self.checkpoint.position.union(&batch.gtids);
+    /// Notes a share without row changes: the position moves here, and is stored by and by; past a fence at once.
+    async fn pass(&mut self, share: Share) -> Result<(), EngineError> {
+        self.checkpoint.position.union(&share.gtids);
         self.checkpoint.ceiling = self.checkpoint.ceiling.minus(&self.checkpoint.position);
-        self.checkpoint.last = batch.last.or(self.checkpoint.last.take());
+        self.checkpoint.last = share.last.or(self.checkpoint.last.take());
         self.unstored = true;
-        if self.stored.elapsed() < IDLE_STORE && !batch.fence { Ok(()) } else { self.settle().await }
+        if self.stored.elapsed() < IDLE_STORE && !share.fence { Ok(()) } else { self.settle().await }
+    }
+
+    /// Whether all that `share` stands for is in the position already: another target was behind when reading began.
+    fn has(&self, share: &Share) -> bool {
+        let position = &self.checkpoint.position;
+        share.gtids.is_subset(position) && share.open.as_ref().is_none_or(|open| position.contains(open))
     }
 
     /// Stores a position that has moved without row changes.
@@ -70,30 +81,49 @@ impl Writer {
         if !self.unstored {
             return Ok(());
         }
+        if self.shared.is_some() {
+            let settled = self.settled().await.map_err(|error| error.on(&self.side.label))?;
+            self.checkpoint.ceiling.union(&settled.minus(&self.checkpoint.position));
+        }
         self.open(1).await?;
-        self.checkpoint.store(&mut self.lanes[0]).await.map_err(|error| label(&self.side, error))?;
+        self.checkpoint.store(&mut self.lanes[0]).await.map_err(|error| error.on(&self.side.label))?;
         (self.unstored, self.stored) = (false, Instant::now());
         Ok(())
     }
 
-    /// Applies `batch` on at most `connections` connections and moves the position to its end.
-    pub async fn apply(&mut self, mut batch: Batch, connections: usize) -> Result<(), EngineError> {
-        if batch.is_empty() && batch.open.is_none() {
-            return self.pass(batch).await;
+    /// Takes over what has just been committed with the rows.
+    pub(super) fn applied(&mut self, checkpoint: Checkpoint) {
+        self.checkpoint = checkpoint;
+        (self.unstored, self.stored) = (false, Instant::now());
+    }
+
+    /// Applies `share` on at most `connections` connections and moves the position to its end.
+    pub async fn apply(&mut self, mut share: Share, connections: usize) -> Result<(), EngineError> {
+        if self.has(&share) {
+            return Ok(());
         }
-        let collision = if self.checkpoint.is_consistent() { Collision::Refuse } else { Collision::Displace };
+        if share.is_empty() && share.open.is_none() {
+            return self.pass(share).await;
+        }
+        if let Some(shared) = self.shared.clone() {
+            return self.apply_shared(&share, &shared).await;
+        }
         let mut next = self.checkpoint.clone();
-        next.position.union(&batch.gtids);
-        if let Some(open) = &batch.open {
+        next.position.union(&share.gtids);
+        // A share of which a part was applied before is a replay.
+        let replayed = next.position.count() != self.checkpoint.position.count() + share.gtids.count();
+        let exact = self.checkpoint.is_consistent() && !replayed;
+        let collision = if exact { Collision::Refuse } else { Collision::Displace };
+        if let Some(open) = &share.open {
             next.ceiling.add(open);
         }
-        if let Some(last) = batch.last.take() {
+        if let Some(last) = share.last.take() {
             next.last = Some(last);
         }
-        let tables = batch.take_tables();
+        let (tables, open) = (share.tables, share.open.is_some());
         let keys: usize = tables.iter().map(|table| table.keys.len()).sum();
         // A piece of a transaction is committed with the ceiling that names it, so in one lane.
-        let most = if batch.open.is_some() { 1 } else { connections };
+        let most = if open { 1 } else { connections };
         let lanes = most.min(keys / KEYS_PER_LANE + 1).max(1);
         self.open(lanes).await?;
         let mut parts = partition(tables, lanes, &self.hasher);
@@ -101,10 +131,12 @@ impl Writer {
         let (mover_wire, others) = self.lanes[..lanes].split_last_mut().ok_or(EngineError::Cancelled)?;
         let guard = self.checkpoint.guard_sql();
         let database = &self.side.database;
-        let side = others.iter_mut().zip(parts).map(|(wire, lane)| {
+        let id = self.checkpoint.stream_id;
+        let side = others.iter_mut().zip(parts).enumerate().map(|(number, (wire, lane))| {
             let scripts = scripts(database, &guard, &lane, collision);
             async move {
                 run(wire, scripts?).await?;
+                wire.execute(lane_sql(id, number).as_bytes()).await?;
                 wire.execute(b"COMMIT").await.map_err(EngineError::from)
             }
         });
@@ -125,14 +157,13 @@ impl Writer {
         match outcome {
             Ok(()) => {
                 next.ceiling = next.ceiling.minus(&next.position);
-                self.checkpoint = next;
-                (self.unstored, self.stored) = (false, Instant::now());
+                self.applied(next);
                 Ok(())
             }
             Err(error) => {
                 // Whatever is open is rolled back by closing; the next attempt starts from the stored checkpoint.
                 self.lanes.clear();
-                Err(label(&self.side, error))
+                Err(error.on(&self.side.label))
             }
         }
     }
@@ -148,17 +179,22 @@ impl Writer {
             next.source_uuid = Some(uuid.to_string());
         }
         self.open(1).await?;
-        next.store(&mut self.lanes[0]).await.map_err(|error| label(&self.side, error))?;
+        next.store(&mut self.lanes[0]).await.map_err(|error| error.on(&self.side.label))?;
         self.checkpoint = next;
         Ok(())
     }
 
-    /// Begins anew at `position`, for a stream that has copied nothing yet.
-    pub async fn begin_at(&mut self, position: GtidSet, source_uuid: &str) -> Result<(), EngineError> {
-        let (ceiling, last, source_uuid) = (GtidSet::new(), None, Some(source_uuid.to_string()));
+    /// Begins anew at `position`, for a stream that has copied nothing yet; consistent when it has passed `ceiling`.
+    pub async fn begin_at(
+        &mut self,
+        position: GtidSet,
+        ceiling: GtidSet,
+        source_uuid: &str,
+    ) -> Result<(), EngineError> {
+        let (last, source_uuid) = (None, Some(source_uuid.to_string()));
         let next = Checkpoint { position, ceiling, last, source_uuid, ..self.checkpoint.clone() };
         self.open(1).await?;
-        next.store(&mut self.lanes[0]).await.map_err(|error| label(&self.side, error))?;
+        next.store(&mut self.lanes[0]).await.map_err(|error| error.on(&self.side.label))?;
         self.checkpoint = next;
         Ok(())
     }
@@ -174,7 +210,12 @@ impl Writer {
         Ok(&mut self.lanes[0])
     }
 
-    async fn open(&mut self, count: usize) -> Result<(), EngineError> {
+    /// The same, where one is open.
+    pub(super) fn lane(&mut self) -> Result<&mut Wire, EngineError> {
+        self.lanes.first_mut().ok_or(EngineError::Cancelled)
+    }
+
+    pub(super) async fn open(&mut self, count: usize) -> Result<(), EngineError> {
         if self.lanes.iter().any(|wire| !wire.is_usable()) {
             self.lanes.clear();
         }
@@ -184,13 +225,6 @@ impl Writer {
             self.lanes.push(wire);
         }
         Ok(())
-    }
-}
-
-fn label(side: &Side, error: EngineError) -> EngineError {
-    match error {
-        EngineError::Server(source) => EngineError::Mysql { side: side.label.clone(), source },
-        error => error,
     }
 }
 

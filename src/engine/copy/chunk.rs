@@ -1,20 +1,32 @@
-//! Copies one chunk: a short autocommit range read on the source, streamed into the target.
+//! Copies one chunk: a short autocommit range read on the source, streamed into the targets, each row where it belongs.
 //!
 //! # Invariants
-//! - The chunk's rows and its mark are committed together, under the owner guard; or not at all.
+//! - On each target the chunk's rows and its mark are committed together, under the owner guard; or not at all. A crash may
+//!   leave it on some targets only: then it is copied again to all.
 //! - What is on the target already is overwritten: an event may have put a row of this range there before (design §4.1).
-//! - The mark carries the source's `gtid_executed` read *after* the rows, so that a source that later lacks any of it is
-//!   found out.
+//! - The mark carries what covers the rows, read *after* them ([`covering`]),
+//!   so that a source that later lacks any of it is found out.
 //! - A chunk that proves much larger than planned is cut short at a row, and its mark says so; no read goes on for long.
-//! - The target must have taken exactly the rows that were sent, without a warning.
+//! - Each target must have taken exactly the rows that were sent, without a warning.
 
+use std::sync::Arc;
+
+use futures_util::future::{join_all, try_join_all};
 use tokio::sync::mpsc;
 
+use crate::engine::apply::batch::key_of;
+use crate::engine::apply::shared::Shared;
+use crate::engine::apply::writer::Writer;
 use crate::engine::checkpoint::Checkpoint;
+use crate::engine::conflict::notes::note_sql;
+use crate::engine::conflict::write::write;
 use crate::engine::connect::Side;
 use crate::engine::error::EngineError;
 use crate::engine::fields;
+use crate::engine::source::covering;
+use crate::engine::targets::Targets;
 use crate::engine::throttle::Valve;
+use crate::mapping::Mapping;
 use crate::model::{ColumnKind, DatabaseName, GtidSet, Row, TableDef};
 use crate::mysql::quote;
 use crate::mysql::wire::Wire;
@@ -51,37 +63,51 @@ pub enum Method {
     Load,
     /// Multi-row REPLACE statements; where LOCAL is not allowed, or a value needs more care than it gives.
     Insert,
+    /// As rows, to a target that other sources feed too.
+    Shared,
 }
 
-/// A pair of connections that copies chunks one after another.
+/// Connections that copy chunks one after another.
 #[derive(Debug)]
 pub struct Copier {
     source: Side,
     source_uuid: String,
-    target: Side,
     reader: Wire,
-    writer: Wire,
-    checkpoint: Checkpoint,
+    mapping: Arc<Mapping>,
+    targets: Vec<Loader>,
     method: Method,
     valve: Valve,
     cut: u64,
 }
 
+/// The connection to one target.
+#[derive(Debug)]
+struct Loader {
+    side: Side,
+    checkpoint: Checkpoint,
+    shared: Option<Shared>,
+    wire: Wire,
+}
+
 impl Copier {
-    /// Connects both ends; `slot` is the number of the writing connection among the stream's.
+    /// Connects all ends; `slot` is the number of the writing connections among the stream's.
     pub async fn connect(
         source: &Side,
         source_uuid: &str,
-        target: &Side,
-        checkpoint: &Checkpoint,
+        targets: &Targets,
+        mapping: &Arc<Mapping>,
         method: Method,
         valve: Valve,
         slot: u32,
     ) -> Result<Self, EngineError> {
-        let (reader, writer) = (source.reader_on(source_uuid).await?, target.writer(checkpoint, slot).await?);
-        let (source, target, checkpoint) = (source.clone(), target.clone(), checkpoint.clone());
-        let source_uuid = source_uuid.to_string();
-        Ok(Self { source, source_uuid, target, reader, writer, checkpoint, method, valve, cut: u64::MAX })
+        let loader = async |target: &Writer| {
+            let (side, checkpoint) = (target.side().clone(), target.checkpoint.clone());
+            Ok(Loader { wire: side.writer(&checkpoint, slot).await?, side, checkpoint, shared: target.shared.clone() })
+        };
+        let loaders = try_join_all(targets.iter().map(loader));
+        let (reader, targets) = tokio::try_join!(source.reader_on(source_uuid), loaders)?;
+        let (source, source_uuid, mapping) = (source.clone(), source_uuid.to_string(), mapping.clone());
+        Ok(Self { source, source_uuid, reader, mapping, targets, method, valve, cut: u64::MAX })
     }
 
     /// Cuts chunks short at about `bytes`.
@@ -89,7 +115,7 @@ impl Copier {
         Self { cut: bytes, ..self }
     }
 
-    /// Copies `chunk`. After an error both connections are to be dropped.
+    /// Copies `chunk`. After an error all connections are to be dropped.
     pub async fn copy(&mut self, chunk: &Chunk) -> Result<Outcome, EngineError> {
         match self.attempt(chunk, self.method).await {
             Err(error) if self.method == Method::Load && may_need_care(&chunk.table) && is_data_error(&error) => {
@@ -105,53 +131,49 @@ impl Copier {
         if !self.reader.is_usable() {
             self.reader = self.source.reader_on(&self.source_uuid).await?;
         }
-        self.writer.execute(b"ROLLBACK").await.map_err(EngineError::at(&self.target.label))?;
+        for target in &mut self.targets {
+            target.wire.execute(b"ROLLBACK").await.map_err(EngineError::at(&target.side.label))?;
+        }
         Ok(())
     }
 
     async fn attempt(&mut self, chunk: &Chunk, method: Method) -> Result<Outcome, EngineError> {
-        let at_target = EngineError::at(&self.target.label);
-        let at_source = EngineError::at(&self.source.label);
         let table = &chunk.table;
-        let guard = format!("START TRANSACTION;{}", self.checkpoint.guard_sql());
-        let results = self.writer.execute_script(guard.as_bytes()).await.map_err(&at_target)?;
-        let owned = results.into_iter().collect::<Result<Vec<_>, _>>().map_err(&at_target)?;
-        if owned.last().is_none_or(|done| done.affected_rows != 1) {
-            return Err(EngineError::NotOwner);
-        }
+        try_join_all(self.targets.iter_mut().map(Loader::begin)).await?;
         let select = self.select_sql(chunk)?;
-        let (sender, pieces) = mpsc::channel(PIECES);
-        let reading = Reading { label: &self.source.label, table, method, valve: &self.valve, cut: self.cut };
-        let read = reading.run(&mut self.reader, &select, sender);
-        let database = &self.target.database;
-        let write = async {
-            match method {
-                Method::Load => load(&mut self.writer, database, table, pieces).await,
-                Method::Insert => insert(&mut self.writer, database, table, pieces).await,
-            }
-        };
+        let channels = self.targets.iter().map(|_| mpsc::channel(PIECES));
+        let (senders, pieces): (Vec<_>, Vec<_>) = channels.unzip();
+        let (label, mapping) = (&self.source.label, &*self.mapping);
+        let reading = Reading { label, table, mapping, method, valve: &self.valve, cut: self.cut };
+        let read = reading.run(&mut self.reader, &select, senders);
+        let each = self.targets.iter_mut().zip(pieces);
+        let write = try_join_all(each.map(|(target, pieces)| target.take(method, table, pieces)));
         let (read, written) = tokio::join!(read, write);
-        // The writer's error comes first: a reader whose pieces nobody takes only says so.
+        // A writer's error comes first: a reader whose pieces nobody takes only says so.
         let written = written?;
         let (copied, cut) = read?;
-        if written != copied.rows {
-            let detail = format!("{} rows were read and {written} written", copied.rows);
-            return Err(EngineError::Inexact { table: table.name.clone(), detail });
+        for (copied, written) in copied.iter().zip(written) {
+            if written != copied.rows {
+                let detail = format!("{} rows were read and {written} written", copied.rows);
+                return Err(EngineError::Inexact { table: table.name.clone(), detail });
+            }
         }
         let (mark, rest) = split(&chunk.mark, cut);
         if rest.is_some() {
             // The rows that were not read are still on their way.
             self.reader = self.source.reader_on(&self.source_uuid).await?;
         }
-        let seen =
-            self.reader.query_one(b"SELECT @@global.gtid_executed").await.map_err(&at_source)?.unwrap_or_default();
-        let ceiling: Option<GtidSet> = seen.first().map_or(Ok(None), |value| fields::parsed(value, "gtid_executed"))?;
-        let stream = self.checkpoint.stream_id;
-        let ceiling = ceiling.unwrap_or_default();
-        let mark = mark_sql(stream, &table.name, &mark, copied.rows, copied.bytes, &ceiling);
-        self.writer.execute(mark.as_bytes()).await.map_err(&at_target)?;
-        self.writer.execute(b"COMMIT").await.map_err(&at_target)?;
-        Ok(Outcome { counts: copied, rest })
+        let ceiling = covering(&mut self.reader, &self.source.label).await?;
+        let each = self.targets.iter_mut().zip(&copied);
+        let ends = each.map(|(target, copied)| target.end(table, &mark, copied, &ceiling));
+        // All to their ends: an error of one cuts no other's commit short.
+        join_all(ends).await.into_iter().collect::<Result<(), _>>()?;
+        let counts = copied.iter().fold(Copied::default(), |sum, one| Copied {
+            rows: sum.rows + one.rows,
+            bytes: sum.bytes + one.bytes,
+            largest: sum.largest.max(one.largest),
+        });
+        Ok(Outcome { counts, rest })
     }
 
     fn select_sql(&self, chunk: &Chunk) -> Result<Vec<u8>, EngineError> {
@@ -163,6 +185,54 @@ impl Copier {
         quote::push_range_predicate(&mut sql, table, range.lower.as_ref(), range.upper.as_ref())?;
         quote::push_key_order(&mut sql, table, false);
         Ok(sql)
+    }
+}
+
+impl Loader {
+    /// Begins a transaction as the stream's owner.
+    async fn begin(&mut self) -> Result<(), EngineError> {
+        let at = EngineError::at(&self.side.label);
+        let guard = format!("START TRANSACTION;{}", self.checkpoint.guard_sql());
+        let results = self.wire.execute_script(guard.as_bytes()).await.map_err(&at)?;
+        let owned = results.into_iter().collect::<Result<Vec<_>, _>>().map_err(&at)?;
+        if owned.last().is_none_or(|done| done.affected_rows != 1) {
+            return Err(EngineError::NotOwner);
+        }
+        Ok(())
+    }
+
+    /// Writes `pieces`; how many rows the server says it took.
+    async fn take(
+        &mut self,
+        method: Method,
+        table: &TableDef,
+        pieces: mpsc::Receiver<Piece>,
+    ) -> Result<u64, EngineError> {
+        let database = &self.side.database;
+        let taken = match method {
+            Method::Load => load(&mut self.wire, database, table, pieces).await,
+            Method::Insert => insert(&mut self.wire, database, table, pieces).await,
+            Method::Shared => match &self.shared {
+                Some(shared) => share(&mut self.wire, database, table, shared, pieces).await,
+                None => Err(EngineError::Sidecar("a target's other sources")),
+            },
+        };
+        taken.map_err(|error| error.on(&self.side.label))
+    }
+
+    /// Commits what was taken, with the chunk's mark.
+    async fn end(
+        &mut self,
+        table: &TableDef,
+        mark: &Mark,
+        copied: &Copied,
+        ceiling: &GtidSet,
+    ) -> Result<(), EngineError> {
+        let at = EngineError::at(&self.side.label);
+        let mark = mark_sql(self.checkpoint.stream_id, &table.name, mark, copied.rows, copied.bytes, ceiling);
+        self.wire.execute(mark.as_bytes()).await.map_err(&at)?;
+        self.wire.execute(b"COMMIT").await.map_err(&at)?;
+        Ok(())
     }
 }
 
@@ -237,4 +307,25 @@ async fn insert(
         written += piece.rows;
     }
     Ok(written)
+}
+
+/// What meets a row of another source is left out, and noted.
+async fn share(
+    writer: &mut Wire,
+    database: &DatabaseName,
+    table: &TableDef,
+    shared: &Shared,
+    mut pieces: mpsc::Receiver<Piece>,
+) -> Result<u64, EngineError> {
+    let (ownership, mut taken) = (&*shared.ownership, 0);
+    let known = ownership.table(&table.name)?;
+    while let Some(piece) = pieces.recv().await {
+        taken += piece.rows;
+        let entries: Vec<_> = piece.kept.into_iter().map(|row| (key_of(table, &row), Some(row))).collect();
+        let notes = write(writer, database, (ownership, known), ownership.own(), &entries).await?;
+        if !notes.is_empty() {
+            writer.execute(note_sql(&shared.key, &notes).as_bytes()).await?;
+        }
+    }
+    Ok(taken)
 }

@@ -2,6 +2,10 @@
 //!
 //! Keys are never compared here (MySQL's collations decide their order): chunks carry a sequence number in key order, and
 //! two neighbours touch exactly when one's upper key is the other's lower key, byte for byte.
+//!
+//! A chunk goes to all targets of a stream under one number and range, but a crash may leave its mark on some of them only.
+//! What counts is what all have ([`common`]); before anything more is copied, marks beyond that are taken away. So a number
+//! never stands for two ranges.
 
 use crate::model::Row;
 
@@ -47,12 +51,49 @@ pub fn left(marks: &[Mark]) -> Left {
             holes.push(Mark { seq: last + 1, range: Range { lower: at.clone(), upper: mark.range.lower.clone() } });
         }
         at = mark.range.upper.clone();
-        (last, next) = (mark.seq, mark.seq + STRIDE);
         if at.is_none() {
             return Left { holes, front: None };
         }
+        (last, next) = (mark.seq, mark.seq + STRIDE);
     }
     Left { holes, front: Some((at, next)) }
+}
+
+impl Mark {
+    /// The mark of a table that is copied whole.
+    pub fn whole() -> Self {
+        Self { seq: u64::MAX, range: Range { lower: None, upper: None } }
+    }
+}
+
+/// The marks that all of `targets` have, each of which is in order of `seq`; the chunks up to the first hole as one.
+pub fn common(targets: &[Vec<Mark>]) -> Vec<Mark> {
+    let split: Vec<_> = targets.iter().map(|marks| split(marks)).collect();
+    let Some((front, rest)) = split.iter().min_by_key(|(front, _)| front.as_ref().map(|mark| mark.seq)) else {
+        return Vec::new();
+    };
+    let has = |(front, rest): &(Option<Mark>, &[Mark]), mark: &Mark| {
+        front.as_ref().is_some_and(|front| mark.seq <= front.seq) || rest.contains(mark)
+    };
+    let everywhere = |mark: &&Mark| split.iter().all(|target| has(target, mark));
+    front.iter().chain(rest.iter().filter(everywhere)).cloned().collect()
+}
+
+/// The chunks up to the first hole as one mark, and the marks behind that hole. One that reaches the end of the table is
+/// the highest of all.
+fn split(marks: &[Mark]) -> (Option<Mark>, &[Mark]) {
+    let mut front: Option<Mark> = None;
+    for (index, mark) in marks.iter().enumerate() {
+        let at = front.as_ref().and_then(|front| front.range.upper.as_ref());
+        if mark.range.lower.as_ref() != at {
+            return (front, &marks[index..]);
+        }
+        if mark.range.upper.is_none() {
+            return (Some(Mark::whole()), &[]);
+        }
+        front = Some(Mark { seq: mark.seq, range: Range { lower: None, upper: mark.range.upper.clone() } });
+    }
+    (front, &[])
 }
 
 #[cfg(test)]
@@ -77,6 +118,21 @@ mod tests {
         let got = left(&[mark(2, "b", "c"), mark(3, "c", "d"), mark(6, "f", "g")]);
         assert_eq!(got.holes, [mark(1, "", "b"), mark(4, "d", "f")]);
         assert_eq!(got.front, Some((key("g"), 6 + STRIDE)));
+    }
+
+    #[test]
+    fn what_one_target_lacks_is_left() {
+        let both = [mark(1, "", "b"), mark(2, "b", "c")];
+        assert_eq!(common(&[both.to_vec(), both.to_vec()]), [mark(2, "", "c")]);
+        assert_eq!(common(&[both.to_vec(), vec![]]), []);
+        // One has merged its marks, the other has not, and has one more behind a hole.
+        let ahead = [&both[..], &[mark(5, "e", "f")]].concat();
+        assert_eq!(common(&[vec![mark(2, "", "c")], ahead.clone()]), [mark(2, "", "c")]);
+        // A mark behind a hole counts where every other target has it, or has passed it.
+        assert_eq!(common(&[vec![mark(6, "", "g")], ahead.clone()]), [mark(2, "", "c"), mark(5, "e", "f")]);
+        assert_eq!(common(&[vec![Mark::whole()], ahead.clone()]), [mark(2, "", "c"), mark(5, "e", "f")]);
+        assert_eq!(common(&[vec![mark(5, "e", "g")], ahead]), []);
+        assert_eq!(common(&[vec![Mark::whole()], vec![mark(3, "", "")]]), [Mark::whole()]);
     }
 
     #[test]

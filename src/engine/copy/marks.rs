@@ -9,10 +9,10 @@ use crate::model::{GtidSet, Row, TableName};
 use crate::mysql::quote;
 use crate::mysql::wire::{Value, Wire};
 
-use super::gaps::{Mark, Range};
+use super::gaps::{Mark, Range, common};
 
 /// How far a table is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TableState {
     /// Rows are still to be copied.
     Copying,
@@ -50,13 +50,56 @@ pub struct TableProgress {
     pub deferred: Vec<String>,
     /// Chunks not merged yet, in key order.
     pub marks: Vec<Mark>,
+    /// Rows of chunks that no mark tells of any more may be there.
+    pub begun: bool,
 }
 
 impl TableProgress {
-    /// Whether any row of it has been copied or may have been.
+    /// Whether any row of it has been copied or may have been: then none of its events may be passed over.
     pub fn started(&self) -> bool {
-        self.state != TableState::Copying || !self.marks.is_empty()
+        self.begun || self.state != TableState::Copying || !self.marks.is_empty()
     }
+
+    /// Its copied chunks, as [`common`] compares them.
+    fn chunks(&self) -> Vec<Mark> {
+        if self.state == TableState::Copying { self.marks.clone() } else { vec![Mark::whole()] }
+    }
+}
+
+/// How far a table is on all targets together.
+#[derive(Debug, Clone)]
+pub struct TableCopy {
+    /// How far the last of them is.
+    pub state: TableState,
+    /// Whether any of them may hold a row of it.
+    pub started: bool,
+    /// Rows copied, all together.
+    pub rows: u64,
+    /// Bytes copied, all together.
+    pub bytes: u64,
+    /// The chunks that all of them have.
+    pub marks: Vec<Mark>,
+}
+
+/// What the sidecars of all targets come to.
+pub fn combine(targets: &[Progress]) -> BTreeMap<TableName, TableCopy> {
+    let mut all = BTreeMap::new();
+    for name in targets.iter().flat_map(|target| target.tables.keys()) {
+        let each = || targets.iter().filter_map(|target| target.tables.get(name));
+        // A target that has not heard of the table has nothing of it.
+        let heard = each().count() == targets.len();
+        let state = each().map(|table| table.state).min().filter(|_| heard).unwrap_or(TableState::Copying);
+        let marks: Vec<_> = each().map(TableProgress::chunks).collect();
+        let combined = TableCopy {
+            state,
+            started: each().any(TableProgress::started),
+            rows: each().map(|table| table.rows).sum(),
+            bytes: each().map(|table| table.bytes).sum(),
+            marks: if heard { common(&marks) } else { Vec::new() },
+        };
+        all.insert(name.clone(), combined);
+    }
+    all
 }
 
 /// What the sidecar says of all tables, and the ceiling their chunks imply.
@@ -73,10 +116,10 @@ pub async fn load(wire: &mut Wire, stream_id: u64) -> Result<Progress, EngineErr
     const TABLES: usize = 1_000_000;
     let mut progress = Progress::default();
     let select = format!(
-        "SELECT table_name, state, rows_copied, bytes_copied, deferred FROM _shardlift.copy_table WHERE stream_id = {stream_id}"
+        "SELECT table_name, state, rows_copied, bytes_copied, deferred, begun FROM _shardlift.copy_table WHERE stream_id = {stream_id}"
     );
     for row in wire.query_small(select.as_bytes(), TABLES).await? {
-        let [name, state, rows, bytes, deferred] = row.as_slice() else {
+        let [name, state, rows, bytes, deferred, begun] = row.as_slice() else {
             return Err(EngineError::Sidecar("copy_table has another shape"));
         };
         let name = name_of(name)?;
@@ -88,6 +131,7 @@ pub async fn load(wire: &mut Wire, stream_id: u64) -> Result<Progress, EngineErr
             bytes: fields::parsed(bytes, "copy_table.bytes_copied")?.unwrap_or(0),
             deferred: serde_json::from_str(&deferred).map_err(|_| EngineError::Sidecar("copy_table.deferred"))?,
             marks: Vec::new(),
+            begun: fields::parsed::<u8>(begun, "copy_table.begun")? != Some(0),
         };
         progress.tables.insert(name, table);
     }
@@ -128,10 +172,11 @@ fn literal(key: &Option<Row>) -> String {
     }
 }
 
-/// The mark of a chunk, for the transaction that writes its rows.
+/// The mark of a chunk, for the transaction that writes its rows. A target that has all of a table while others have not
+/// may hold the number already.
 pub fn mark_sql(stream_id: u64, table: &TableName, mark: &Mark, rows: u64, bytes: u64, ceiling: &GtidSet) -> String {
     format!(
-        "INSERT INTO _shardlift.copy_chunk
+        "REPLACE INTO _shardlift.copy_chunk
             (stream_id, table_name, seq, lower_key, upper_key, rows_copied, bytes_copied, ceiling)
          VALUES ({stream_id}, {}, {}, {}, {}, {rows}, {bytes}, '{ceiling}')",
         quote::text(table.as_str()),
@@ -150,6 +195,44 @@ pub fn note_sql(stream_id: u64, table: &TableName, deferred: &[String]) -> Strin
         TableState::Copying.as_str(),
         quote::text(&deferred)
     )
+}
+
+/// Takes marks away that other targets lack, so that `agreed` is what is left of each table. The rows stay, and so must be
+/// followed: that is noted.
+pub async fn agree(
+    wire: &mut Wire,
+    checkpoint: &Checkpoint,
+    found: &Progress,
+    agreed: &BTreeMap<TableName, TableCopy>,
+) -> Result<(), EngineError> {
+    let differs = |name: &TableName, marks: &Vec<Mark>| {
+        let table = found.tables.get(name).filter(|table| table.state == TableState::Copying);
+        table.is_some_and(|table| common(std::slice::from_ref(&table.marks)) != *marks)
+    };
+    let differing: Vec<_> = agreed.iter().filter(|(name, table)| differs(name, &table.marks)).collect();
+    if differing.is_empty() {
+        return Ok(());
+    }
+    let id = checkpoint.stream_id;
+    wire.execute(b"START TRANSACTION").await?;
+    if wire.execute(checkpoint.guard_sql().as_bytes()).await?.affected_rows != 1 {
+        return Err(EngineError::NotOwner);
+    }
+    for (name, table) in differing {
+        tracing::info!(table = %name, "chunks that not every target has are copied again");
+        let name_text = quote::text(name.as_str());
+        let delete = format!("DELETE FROM _shardlift.copy_chunk WHERE stream_id = {id} AND table_name = {name_text}");
+        wire.execute(delete.as_bytes()).await?;
+        let begun =
+            format!("UPDATE _shardlift.copy_table SET begun = 1 WHERE stream_id = {id} AND table_name = {name_text}");
+        wire.execute(begun.as_bytes()).await?;
+        for mark in &table.marks {
+            // Their ceiling is in the checkpoint's by now, their counts only inform.
+            wire.execute(mark_sql(id, name, mark, 0, 0, &GtidSet::new()).as_bytes()).await?;
+        }
+    }
+    wire.execute(b"COMMIT").await?;
+    Ok(())
 }
 
 /// Moves a table to `state`.

@@ -1,26 +1,32 @@
-//! The reading half of a chunk's copy: rows as the server sends them, encoded for the target, piece by piece.
+//! The reading half of a chunk's copy: rows as the server sends them, encoded for the targets they belong to, piece by piece.
 
 use tokio::sync::mpsc;
 
 use crate::engine::apply::sql::{STATEMENT_BYTES, enum_errors};
 use crate::engine::error::EngineError;
 use crate::engine::throttle::Valve;
+use crate::mapping::{Home, Mapping};
 use crate::model::{ColumnKind, Row, TableDef};
 use crate::mysql::quote;
 use crate::mysql::wire::{RawRow, Wire};
 
 use super::chunk::{Copied, Method};
 
-/// Encoded rows travel from reader to writer in pieces of this size, a few at a time.
+/// Encoded rows travel from reader to writer in pieces of this size, a few at a time; with many targets in smaller ones.
 const PIECE_BYTES: usize = 256 << 10;
+/// But not in smaller ones than this.
+const LEAST_PIECE: usize = 32 << 10;
 /// How many pieces may wait for the writer.
 pub const PIECES: usize = 4;
 
-/// Encoded rows: for [`Method::Load`] lines, for [`Method::Insert`] one `(…),(…)` list.
+/// Rows: encoded for [`Method::Load`] as lines, for [`Method::Insert`] as one `(…),(…)` list.
 #[derive(Debug, Default)]
 pub struct Piece {
     /// The text.
     pub bytes: Vec<u8>,
+    /// For [`Method::Shared`] the rows instead, and their bytes.
+    pub kept: Vec<Row>,
+    size: usize,
     /// Values that can only be written with strict mode off, each giving one warning.
     pub enum_errors: u64,
     /// Rows that end in it.
@@ -34,6 +40,8 @@ pub struct Reading<'a> {
     pub label: &'a str,
     /// Its table, as the target has it.
     pub table: &'a TableDef,
+    /// Which rows go where.
+    pub mapping: &'a Mapping,
     /// What rows are encoded for.
     pub method: Method,
     /// Told of every piece.
@@ -43,29 +51,41 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads `select` into `pieces`. Also returns the key of the last row if it was cut short there; the connection then
-    /// still has rows to give, as it has when the writer failed: it is of no further use.
+    /// Reads `select` into `pieces`, of which there is one for each target. Also returns the key of the last row if it was
+    /// cut short there; the connection then still has rows to give, as it has when a writer failed: it is of no further use.
     pub async fn run(
         &self,
         reader: &mut Wire,
         select: &[u8],
-        pieces: mpsc::Sender<Piece>,
-    ) -> Result<(Copied, Option<Row>), EngineError> {
+        pieces: Vec<mpsc::Sender<Piece>>,
+    ) -> Result<(Vec<Copied>, Option<Row>), EngineError> {
         let at_source = EngineError::at(self.label);
         let size = if self.method == Method::Load { PIECE_BYTES } else { STATEMENT_BYTES };
-        let mut out = Out { pieces, size, piece: Piece::default(), copied: Copied::default(), valve: self.valve };
+        let size = (size / pieces.len().max(1)).max(LEAST_PIECE);
+        let out = |pieces| Out { pieces, size, piece: Piece::default(), copied: Copied::default(), valve: self.valve };
+        let mut outs: Vec<_> = pieces.into_iter().map(out).collect();
+        let counts = |outs: Vec<Out<'_>>| outs.into_iter().map(|out| out.copied).collect();
         let (mut received, mut cut) = (0, None);
         let mut rows = reader.query(select).await.map_err(&at_source)?;
         while let Some(row) = rows.next().await.map_err(&at_source)? {
             received += row.packet().len() as u64;
-            out.copied.largest = out.copied.largest.max(row.packet().len() as u64);
-            let taken = match self.method {
-                Method::Load => self.line(&row, &mut out).await?,
-                Method::Insert => self.tuple(&row, &mut out).await,
-            };
-            out.piece.rows += 1;
-            if !taken || (out.piece.bytes.len() >= size && !out.flush().await) {
-                return Ok((out.copied, None));
+            let home = self.home(&row)?;
+            for out in outs.iter_mut().enumerate().filter_map(|(target, out)| home.takes(target).then_some(out)) {
+                out.copied.largest = out.copied.largest.max(row.packet().len() as u64);
+                let taken = match self.method {
+                    Method::Load => self.line(&row, out).await?,
+                    Method::Insert => self.tuple(&row, out).await,
+                    Method::Shared => {
+                        let row: Row = row.values().collect();
+                        out.piece.size += row.size();
+                        out.piece.kept.push(row);
+                        true
+                    }
+                };
+                out.piece.rows += 1;
+                if !taken || (out.piece.bytes.len() + out.piece.size >= size && !out.flush().await) {
+                    return Ok((counts(outs), None));
+                }
             }
             if received >= self.cut {
                 let values: Vec<_> = row.values().collect();
@@ -73,8 +93,19 @@ impl Reading<'_> {
                 break;
             }
         }
-        out.flush().await;
-        Ok((out.copied, cut))
+        for out in &mut outs {
+            out.flush().await;
+        }
+        Ok((counts(outs), cut))
+    }
+
+    fn home(&self, row: &RawRow<'_>) -> Result<Home, EngineError> {
+        if self.mapping.targets() == 1 {
+            return Ok(Home::All);
+        }
+        let values: Vec<_> = row.values().collect();
+        let value = |index: usize| values.get(*self.table.sharding.get(index)?).copied().flatten();
+        Ok(self.mapping.home(self.table, value)?)
     }
 
     /// Adds a line for LOAD DATA. False: nobody takes the pieces any more.
@@ -132,13 +163,15 @@ struct Out<'a> {
 impl Out<'_> {
     /// Sends the piece. False: nobody takes it.
     async fn flush(&mut self) -> bool {
-        if self.piece.bytes.is_empty() {
+        let bytes = (self.piece.bytes.len() + self.piece.size) as u64;
+        if bytes == 0 {
             return true;
         }
         self.copied.rows += self.piece.rows;
-        self.copied.bytes += self.piece.bytes.len() as u64;
-        self.valve.charge(self.piece.rows, self.piece.bytes.len() as u64);
-        let next = Piece { bytes: Vec::with_capacity(self.size + self.size / 8), ..Piece::default() };
+        self.copied.bytes += bytes;
+        self.valve.charge(self.piece.rows, bytes);
+        let room = if self.piece.kept.is_empty() { self.size + self.size / 8 } else { 0 };
+        let next = Piece { bytes: Vec::with_capacity(room), ..Piece::default() };
         self.pieces.send(std::mem::replace(&mut self.piece, next)).await.is_ok()
     }
 }

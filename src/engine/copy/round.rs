@@ -13,17 +13,18 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::checkpoint::Checkpoint;
 use crate::engine::connect::{Side, slot};
 use crate::engine::error::EngineError;
 use crate::engine::progress::Progress;
+use crate::engine::targets::Targets;
 use crate::engine::throttle::Valve;
+use crate::mapping::Mapping;
 use crate::model::TableName;
 
 use super::chunk::{Copied, Copier, Method};
 use super::planner::{Pending, Planner};
 
-/// A chunk that meets a deadlock or a lock wait is tried again this often.
+/// A chunk that meets a deadlock, a lock wait or another source's write is tried again this often.
 const TRIES: u32 = 5;
 /// A chunk is cut short at this many times the bytes it was planned for: its rows are much longer than those before.
 const CUT: u64 = 4;
@@ -38,9 +39,9 @@ pub struct Round<'a> {
     /// The server that the barrier was proved on.
     pub source_uuid: &'a str,
     /// Where they go.
-    pub target: &'a Side,
-    /// The stream's checkpoint, for its token.
-    pub checkpoint: &'a Checkpoint,
+    pub targets: &'a Targets,
+    /// Which rows go where.
+    pub mapping: &'a Arc<Mapping>,
     /// Its number, from 0.
     pub number: u32,
     /// How rows are handed over.
@@ -75,7 +76,7 @@ impl Round<'_> {
             let slot = slot::COPY.start + (self.number % 2) * half + worker as u32 % half;
             let (valve, method) = (self.valve.clone(), self.method);
             let copier =
-                Copier::connect(self.source, self.source_uuid, self.target, self.checkpoint, method, valve, slot)
+                Copier::connect(self.source, self.source_uuid, self.targets, self.mapping, method, valve, slot)
                     .await?
                     .cut_at(self.chunk_bytes * CUT);
             let (planner, long, progress) = (planner.clone(), long.clone(), self.progress.clone());
@@ -106,7 +107,7 @@ async fn work(
         let mut tries = 0;
         let copied = loop {
             match copier.copy(&chunk).await {
-                Err(error) if tries < TRIES && error.is_lock_conflict() => {
+                Err(error) if tries < TRIES && (error.is_lock_conflict() || error.is_duplicate()) => {
                     tries += 1;
                     tracing::debug!(table = %chunk.table.name, %error, tries, "chunk tried again");
                     copier.rollback().await?;

@@ -126,6 +126,17 @@ pub enum CheckoutError {
 pub struct Running {
     key: Arc<PoolKey>,
     connection_id: u32,
+    /// Where other shards' parts of it run.
+    others: Vec<Running>,
+}
+
+impl Running {
+    /// Several connections' statements, which are one to the client.
+    pub fn together(mut all: Vec<Running>) -> Option<Running> {
+        let mut first = all.pop()?;
+        first.others = all;
+        Some(first)
+    }
 }
 
 /// How the pool of a tablet stands.
@@ -152,7 +163,7 @@ pub struct Checkout {
 impl Checkout {
     /// What to end when the statement under way is to be ended.
     pub fn running(&self) -> Running {
-        Running { key: self.key.clone(), connection_id: self.backend.connection_id() }
+        Running { key: self.key.clone(), connection_id: self.backend.connection_id(), others: Vec::new() }
     }
 
     /// What the connection is good for.
@@ -249,6 +260,13 @@ impl Pools {
 
     /// Ends a statement that runs now. It is no error if it ended by itself.
     pub async fn kill_query(&self, running: &Running) -> Result<(), MysqlError> {
+        for other in &running.others {
+            self.kill_one(other).await?;
+        }
+        self.kill_one(running).await
+    }
+
+    async fn kill_one(&self, running: &Running) -> Result<(), MysqlError> {
         let options = ConnectOptions {
             connect_timeout: PATIENCE,
             read_timeout: PATIENCE,
@@ -263,6 +281,11 @@ impl Pools {
             Err(error) if error.code() != Some(NO_SUCH_THREAD) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// The logins of tablets.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// How the pools stand, by tablet.

@@ -89,11 +89,11 @@ pub fn end_of_rows(out: &mut Vec<u8>, warnings: u16, status: StatusFlags, capabi
 
 /// Appends the first packet of a result set.
 pub fn column_count(out: &mut Vec<u8>, columns: usize, capabilities: CapabilityFlags) {
+    lenenc(out, columns as u64);
     if capabilities.contains(CapabilityFlags::CLIENT_OPTIONAL_RESULTSET_METADATA) {
-        // RESULTSET_METADATA_FULL: the gateway's own results are small and always described.
+        // RESULTSET_METADATA_FULL: what the gateway answers itself is always described.
         out.push(1);
     }
-    lenenc(out, columns as u64);
 }
 
 /// Appends a column definition.
@@ -132,13 +132,18 @@ pub fn binary_row(
     let bitmap = out.len() + 1;
     out.resize(bitmap + (columns.len() + 2).div_ceil(8), 0);
     for (index, value) in values.into_iter().enumerate() {
-        match value {
-            Some(digits) if columns.get(index).is_some_and(|column| column.kind == ColumnType::MYSQL_TYPE_LONG) => {
-                let number: u32 = str::from_utf8(digits.as_ref()).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-                out.extend_from_slice(&number.to_le_bytes());
+        let width = match columns.get(index).map(|column| column.kind) {
+            Some(ColumnType::MYSQL_TYPE_LONG) => Some(4),
+            Some(ColumnType::MYSQL_TYPE_LONGLONG) => Some(8),
+            _ => None,
+        };
+        match (value, width) {
+            (Some(digits), Some(width)) => {
+                let number: u64 = str::from_utf8(digits.as_ref()).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+                out.extend_from_slice(number.to_le_bytes().get(..width).unwrap_or_default());
             }
-            Some(value) => lenenc_bytes(out, value.as_ref()),
-            None => {
+            (Some(value), None) => lenenc_bytes(out, value.as_ref()),
+            (None, _) => {
                 let bit = index + 2;
                 if let Some(byte) = out.get_mut(bitmap + bit / 8) {
                     *byte |= 1 << (bit % 8);

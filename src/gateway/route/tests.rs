@@ -24,7 +24,7 @@ impl Case {
             None => Ok(()),
         };
         let (view, target, mode) = (&self.view, &self.target, SqlMode::default());
-        let router = Router { view, health: &health, target, mode, seed };
+        let router = Router { view, health: &health, target, mode, seed, spreading: None };
         router.route(&analyze(sql.as_bytes(), mode), sql.as_bytes())
     }
 

@@ -42,6 +42,10 @@ impl Session {
         if open || !matches!(self.txn, Txn::Begun { .. }) {
             self.txn.after(&alias, open);
         }
+        if !open && self.txn.tablet().is_some() {
+            // A server has ended its part of the transaction, which is then over everywhere.
+            self.abandon().await;
+        }
         if let Outcome::Done { last_insert_id, .. } = relayed.outcome
             && last_insert_id > 0
         {
@@ -52,7 +56,7 @@ impl Session {
             self.keep.for_good();
         }
         if matches!(statement.kind, Kind::Prepare { .. } | Kind::Handler(Handler::Open)) {
-            self.rules_at_prepare = Some(self.view().rules.clone());
+            self.remember_prepared(statement, sql, &alias);
         }
         if let Ask::Execute { id, .. } = ask {
             let cursor = ask.wants_cursor() && status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS);

@@ -9,38 +9,47 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::gateway::backend::Checkout;
-use crate::gateway::buffer::plan::{Refused, Standing, fence_for, held_for, if_refused};
+use crate::gateway::buffer::plan::{Refused, Standing, held_for, if_refused};
 use crate::gateway::buffer::{Place, words};
 use crate::gateway::client::{ClientError, SqlError};
-use crate::gateway::route::Route;
+use crate::gateway::route::{Destination, Route, Several, Stop};
 use crate::gateway::sql::{Statement, TableRef};
 use crate::gateway::view::{Pause, View};
 use crate::metrics::{Aborted, Released};
+use crate::model::KeyspaceName;
 use crate::model::workflow::TabletType;
-use crate::model::{KeyspaceName, TabletAlias};
-use crate::mysql::MysqlError;
 
-use super::nature::{asks_back, asks_insert_id_only, is_indifferent, reads_snapshot};
-use super::send::{Ask, NotSent, OWN};
+use super::columns::Bindings;
+use super::nature::{asks_back, asks_insert_id_only, reads_snapshot};
+use super::send::{Ask, OWN};
+use super::several::ROLLBACK;
 use super::txn::{Origin, Txn};
 use super::{Flow, Session};
 
-/// Whatever `completion_type` says.
-const ROLLBACK: &[u8] = b"ROLLBACK AND NO CHAIN NO RELEASE";
+/// Longer than a pause may last (5 s): a statement that an announcement holds for longer is sent all the same, as if it had
+/// not been heard. The topology may be silent, and the side it is for open again; if not, the fence says so.
+const HELD: Duration = Duration::from_secs(6);
+/// How often a statement is sent again that was the victim of a deadlock.
+const DEADLOCKS: u32 = 3;
 
 /// What a statement has waited for so far.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     place: Option<Place>,
     until: Option<Instant>,
+    /// Whether it was held by announcements for as long as that may be.
+    outlasted: bool,
     /// Where it would have gone when it was held.
     keyspace: Option<KeyspaceName>,
     /// The words of the fence that refused it last.
     refusal: Option<String>,
+    /// How often it was the victim of a deadlock.
+    deadlocks: u32,
 }
 
 impl Waits {
@@ -69,6 +78,15 @@ pub(super) enum Stopped {
     Client(ClientError),
 }
 
+/// Where a statement is sent, and the View by which that was found.
+#[derive(Debug)]
+pub(super) enum Placed {
+    /// To one tablet, by this connection.
+    One(Checkout, Stop, Arc<View>),
+    /// To several shards.
+    Several(Several, Arc<View>),
+}
+
 impl From<SqlError> for Stopped {
     fn from(error: SqlError) -> Self {
         Self::Told(error)
@@ -83,27 +101,36 @@ impl Session {
         sql: &[u8],
         bytes: usize,
         waits: &mut Waits,
-    ) -> Result<(Checkout, Route, Arc<View>), Stopped> {
+        bindings: &Bindings<'_>,
+    ) -> Result<Placed, Stopped> {
         loop {
             let view = self.view();
-            let route = self.routed(&view, statement, sql)?;
+            let destination = self.destined(&view, statement, sql, bindings)?;
+            let Some(route) = destination.first() else {
+                return Err(SqlError::new(1105, b"HY000", "the statement is about no shard").into());
+            };
             if !view.pauses.is_empty() && self.target.tablet_type == TabletType::Primary {
                 let keyspace = &route.tablet.record.keyspace;
-                if let Some(pause) = held_for(&view.pauses, keyspace, statement, self.standing()) {
+                let pause = held_for(&view.pauses, keyspace, statement, self.standing());
+                if let Some(pause) = pause.filter(|_| !waits.outlasted) {
                     waits.keyspace.get_or_insert_with(|| keyspace.clone());
                     self.wait(waits, &view, bytes, (Some(pause), false)).await?;
                     continue;
                 }
             }
-            if let Some(alias) = self.strayed(&view, &route, statement, sql) {
+            if let Some(alias) = self.strayed(&view, route, statement, sql) {
                 self.leave_behind(&alias).await?;
                 continue;
             }
             waits.planned(&route.tablet.record.keyspace);
-            let checkout = self.obtain(&route, statement, sql).await?;
+            let stop = match destination {
+                Destination::One(stop) => stop,
+                Destination::Several(several) => return Ok(Placed::Several(several, view)),
+            };
+            let checkout = self.obtain(&stop.route, statement, sql).await?;
             // Waiting for a connection takes time, in which tables may move.
             if Arc::ptr_eq(&view, &self.view()) {
-                return Ok((checkout, route, view));
+                return Ok(Placed::One(checkout, stop, view));
             }
             self.settle(checkout);
         }
@@ -119,7 +146,7 @@ impl Session {
     }
 
     /// Whether each read of the present transaction, or of one that the next statement opens, locks.
-    fn is_serializable(&self) -> bool {
+    pub(super) fn is_serializable(&self) -> bool {
         let within = self.txn.is_active() || self.settings.get("autocommit") == Some("OFF");
         let says = |text: &Vec<u8>| text.to_ascii_uppercase().windows(12).any(|word| word == b"SERIALIZABLE");
         within
@@ -161,7 +188,7 @@ impl Session {
     }
 
     /// Whether the open transaction has done nothing but read snapshots.
-    fn only_read(&self) -> bool {
+    pub(super) fn only_read(&self) -> bool {
         self.txn.tablet().is_some() && self.origin.only_read
     }
 
@@ -173,35 +200,13 @@ impl Session {
         }
         if opened {
             self.origin.rules = Some(view.rules.clone());
+            self.origin.spread = view.spreads && self.is_on_spread(view);
             // Without rules there is nowhere to go.
-            self.origin.only_read = view.rules.tables().next().is_some();
+            self.origin.only_read = view.rules.tables().next().is_some() || view.spreads;
         }
         if self.origin.only_read {
             self.origin.only_read = reads_snapshot(statement, sql) && !self.is_serializable();
         }
-    }
-
-    /// The tablet of the open transaction, if rules have since led this statement's tables away from it.
-    fn strayed(&self, view: &View, route: &Route, statement: &Statement, sql: &[u8]) -> Option<TabletAlias> {
-        let alias = self.txn.tablet()?;
-        let there = route.tablet.alias == *alias || route.others.iter().any(|other| other.alias == *alias);
-        let changed = || self.origin.rules.as_ref().is_some_and(|rules| !Arc::ptr_eq(rules, &view.rules));
-        (!there && changed() && !is_indifferent(statement, sql)).then(|| alias.clone())
-    }
-
-    /// Ends the transaction on a tablet that its tables have left.
-    async fn leave_behind(&mut self, alias: &TabletAlias) -> Result<(), Stopped> {
-        let Some(checkout) = self.take_held(alias) else {
-            return Err(self.doom("the connection of the open transaction is gone").into());
-        };
-        let again = self.only_read() && !self.keep.locks_tables();
-        self.roll_back(checkout).await?;
-        if again {
-            self.begin_again();
-            return Ok(());
-        }
-        self.gateway.metrics.buffer().aborted(Aborted::Moved);
-        Err(words::begin_again("tables of this transaction are in another keyspace now").into())
     }
 
     /// Does what is to be done when a fence has refused the statement and its client does not know: `None` if it is to be
@@ -232,67 +237,56 @@ impl Session {
             return self.fail(words::begin_again(&refusal)).await.map(Some);
         }
         self.begin_again();
-        let (view, keyspace) = (self.view(), &route.tablet.record.keyspace);
-        let pause = view.pauses.iter().find(|pause| pause.is_on(keyspace));
-        waits.refusal = Some(refusal);
-        waits.keyspace.get_or_insert_with(|| keyspace.clone());
-        match self.wait(waits, &view, bytes, (pause.map(Arc::as_ref), true)).await {
+        match self.wait_for_fence(waits, &route.tablet.record.keyspace, refusal, bytes).await {
             Ok(()) => Ok(None),
             Err(Stopped::Told(error)) => self.fail(error).await.map(Some),
             Err(Stopped::Client(error)) => Err(error),
         }
     }
 
-    /// Takes the fence's row where the statement's locks would otherwise not be known to the fence.
-    pub(super) async fn take_fence(
+    /// Waits until it is worth while to send again what a fence has refused.
+    pub(super) async fn wait_for_fence(
         &mut self,
-        view: &View,
-        route: &Route,
-        statement: &Statement,
-        checkout: &mut Checkout,
-    ) -> Result<(), NotSent> {
-        let within = self.txn.tablet().is_some() || self.settings.get("autocommit") == Some("OFF");
-        if view.pauses.is_empty() || !within || self.origin.fence_taken || asks_back(statement) {
-            return Ok(());
+        waits: &mut Waits,
+        keyspace: &KeyspaceName,
+        refusal: String,
+        bytes: usize,
+    ) -> Result<(), Stopped> {
+        let view = self.view();
+        let pause = view.pauses.iter().find(|pause| pause.is_on(keyspace));
+        waits.refusal = Some(refusal);
+        waits.keyspace.get_or_insert_with(|| keyspace.clone());
+        self.wait(waits, &view, bytes, (pause.map(|pause| &**pause), true)).await
+    }
+
+    /// Whether a deadlock that breaks off the open transaction need not be the client's to see: it has done nothing but read
+    /// snapshots, so that it may begin again as when a fence refuses its first write. To arm and disarm tables is DDL, and
+    /// whoever has read one and goes on to write it meanwhile would wait for itself: MySQL calls that a deadlock.
+    pub(super) fn may_begin_again(&self, waits: &Waits) -> bool {
+        self.only_read() && waits.deadlocks < DEADLOCKS
+    }
+
+    /// Does what is to be done when a deadlock has broken off a transaction and its client does not know.
+    pub(super) async fn deadlocked(
+        &mut self,
+        ask: Ask<'_>,
+        mut checkout: Checkout,
+        waits: &mut Waits,
+    ) -> Result<Option<Flow>, ClientError> {
+        waits.deadlocks += 1;
+        if let Ask::Execute { id, .. } = ask {
+            self.executed(id, false, &mut checkout).await;
         }
-        let record = &route.tablet.record;
-        let Some(pause) = fence_for(&view.pauses, &record.keyspace, statement, self.is_serializable()) else {
-            return Ok(());
-        };
-        let text = |name: &str| format!("_utf8mb4 X'{}'", hex(name));
-        let sql = format!(
-            "SELECT closed FROM _shardlift.fence WHERE workflow_uid = '{}' AND keyspace = {} AND shard = {} FOR SHARE",
-            pause.uid,
-            text(record.keyspace.as_str()),
-            text(record.shard.as_str())
-        );
-        let taken = timeout(OWN, checkout.backend.row(sql.as_bytes())).await;
-        match taken {
-            // Where it is closed the transaction's first write finds out.
-            Ok(Ok(_)) => self.origin.fence_taken = true,
-            // Here the server has rolled back.
-            Ok(Err(error @ MysqlError::Server { code: 1213, .. })) => {
-                self.txn = Txn::None;
-                return Err(error.into());
-            }
-            // Without the row the worst is that the transaction has to begin again.
-            Ok(Err(error @ MysqlError::Server { .. })) => {
-                if self.gateway.buffer.complains() {
-                    tracing::warn!(
-                        tablet = %route.tablet.alias, %error,
-                        "transactions with locking reads may have to begin again (1213) at a switch: GRANT SELECT ON \
-                         _shardlift.fence to the account of the gateway's clients"
-                    );
-                }
-            }
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => return Err(NotSent::Lost(MysqlError::Unexpected { what: "no answer about a fence in time" })),
+        if let Err(error) = self.roll_back(checkout).await {
+            return self.fail(error).await.map(Some);
         }
-        Ok(())
+        self.begin_again();
+        Ok(None)
     }
 
     /// Ends the transaction on a connection, or what is left of one where autocommit is off, and settles it.
-    async fn roll_back(&mut self, mut checkout: Checkout) -> Result<(), SqlError> {
+    pub(super) async fn roll_back(&mut self, mut checkout: Checkout) -> Result<(), SqlError> {
+        self.end_others().await;
         // Where that fails the connection is closed, and the server rolls back.
         let done = timeout(OWN, checkout.backend.execute(ROLLBACK)).await;
         if !matches!(done, Ok(Ok(_))) {
@@ -307,7 +301,7 @@ impl Session {
     }
 
     /// Has the transaction that was rolled back begin with the next statement.
-    fn begin_again(&mut self) {
+    pub(super) fn begin_again(&mut self) {
         let Origin { characteristics, begun, .. } = std::mem::take(&mut self.origin);
         if !characteristics.is_empty() {
             self.characteristics = characteristics;
@@ -340,21 +334,27 @@ impl Session {
                 pending::<()>().await;
             }
         };
+        // Whether it is sent although it is held.
         let again = async {
             if !closed {
-                return pending().await;
+                sleep_until(until - window + HELD).await;
+                return true;
             }
             tokio::select! {
                 () = buffer.opened() => {}
                 () = sleep(buffer.until_next_try(rand::random())) => {}
             }
+            false
         };
         tokio::select! {
             biased;
             () = self.seat.killed().cancelled() => Err(words::interrupted().into()),
             () = self.seat.interrupted() => Err(words::interrupted().into()),
             () = changed => Ok(()),
-            () = again => Ok(()),
+            outlasted = again => {
+                waits.outlasted |= outlasted;
+                Ok(())
+            }
             () = self.client.closed() => Err(Stopped::Client(ClientError::Gone)),
             () = sleep_until(until) => {
                 if let Some(place) = waits.place.take() {
@@ -364,8 +364,4 @@ impl Session {
             }
         }
     }
-}
-
-fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02X}")).collect()
 }

@@ -31,11 +31,18 @@ impl Session {
         let named = |alias: &TabletAlias| {
             route.tablet.alias == *alias || route.others.iter().any(|other| other.alias == *alias)
         };
-        if let Some(alias) = self.txn.tablet().cloned() {
-            if !anywhere && !named(&alias) {
-                return Err(self.other_transaction(&alias, route));
+        if let Some(first) = self.txn.tablet().cloned() {
+            let here =
+                if anywhere { Some(first.clone()) } else { self.txn.tablets().iter().find(|on| named(on)).cloned() };
+            match here {
+                Some(alias) => {
+                    return self
+                        .take_held(&alias)
+                        .ok_or_else(|| self.doom("the connection of the open transaction is gone"));
+                }
+                None if self.may_join(route) => return self.lend(std::slice::from_ref(&route.tablet)).await,
+                None => return Err(self.other_transaction(&first, route)),
             }
-            return self.take_held(&alias).ok_or_else(|| self.doom("the connection of the open transaction is gone"));
         }
         // What asks for the last statement's leavings goes to where that was, if it may.
         if let Some((alias, _)) =
@@ -60,7 +67,7 @@ impl Session {
     }
 
     /// A connection to the first of these tablets that has one.
-    async fn lend(&mut self, tablets: &[Arc<Tablet>]) -> Result<Checkout, SqlError> {
+    pub(super) async fn lend(&mut self, tablets: &[Arc<Tablet>]) -> Result<Checkout, SqlError> {
         let mut failed = None;
         for tablet in tablets {
             let (key, wanted) = (self.key(tablet), self.wanted(&tablet.alias));
@@ -98,8 +105,11 @@ impl Session {
             b"42000",
             format!(
                 "the transaction is open on tablet {open}, and this statement belongs to tablet {} (shard {}/{}): a \
-                 transaction stays on one tablet; COMMIT or ROLLBACK first",
-                route.tablet.alias, record.keyspace, record.shard
+                 transaction stays on one tablet{}; COMMIT or ROLLBACK first",
+                route.tablet.alias,
+                record.keyspace,
+                record.shard,
+                if self.multi { "" } else { " (transaction_mode is single)" }
             ),
         )
     }
@@ -115,7 +125,7 @@ impl Session {
     }
 
     /// Which connections to a tablet are this session's kind.
-    fn key(&mut self, tablet: &Arc<Tablet>) -> Arc<PoolKey> {
+    pub(super) fn key(&mut self, tablet: &Arc<Tablet>) -> Arc<PoolKey> {
         if let Some((_, key)) = self.keys.iter().find(|(known, _)| Arc::ptr_eq(known, tablet)) {
             return key.clone();
         }
@@ -142,8 +152,8 @@ impl Session {
     }
 
     /// Keeps a connection or gives it back, whichever is right.
-    pub(super) fn settle(&mut self, checkout: Checkout) {
-        let open = self.txn.tablet() == Some(checkout.key().tablet());
+    pub(super) fn settle(&mut self, mut checkout: Checkout) {
+        let open = self.txn.is_on(checkout.key().tablet());
         if !checkout.backend.is_usable() {
             if open || self.keep.any() {
                 drop(self.doom("the connection with the session's state is gone"));
@@ -151,14 +161,14 @@ impl Session {
             return;
         }
         if open || self.keep.any() || checkout.backend.is_unread() {
+            checkout.continued = true;
             self.held.push(checkout);
             return;
         }
         checkout.checkin();
         // A transaction elsewhere is not touched by a statement here.
-        let stays = self.txn.tablet().cloned();
         for held in std::mem::take(&mut self.held) {
-            match stays.as_ref() == Some(held.key().tablet()) {
+            match self.txn.is_on(held.key().tablet()) {
                 true => self.held.push(held),
                 false => held.checkin(),
             }

@@ -25,6 +25,8 @@ const MOST_CHARACTERISTICS: usize = 16;
 pub(super) const UNSAFE: [&str; 6] = ["big5", "cp932", "gb18030", "gbk", "sjis", "ucs2"];
 /// What the gateway needs for itself on every connection.
 const OWN: [&str; 3] = ["session_track_system_variables", "session_track_schema", "session_track_state_change"];
+/// Whether transactions may be on several shards; the gateway's own, as in Vitess.
+const MODE: &str = "transaction_mode";
 /// What makes a server tell more of a transaction than its beginning and end.
 const TRANSACTION_INFO: &str = "session_track_transaction_info";
 /// The variable that lets streams pass the fences (design §5.1).
@@ -89,11 +91,21 @@ impl Session {
                 self.done_with(changes, more).await?;
                 if *release { Flow::Quit } else { Flow::On }
             }
+            Kind::Query if statement.uses.next_values => return self.next_values(statement, sql, binary, more).await,
             Kind::Kill { query_only, id } => self.kill(*id, *query_only, more).await?,
             Kind::Diagnostics if self.last.refusal.is_some() => match self.refusal_shown(sql, binary, more).await? {
                 Some(flow) => flow,
                 None => return Ok(None),
             },
+            Kind::Set(assignments) if assignments.iter().any(|one| one.name == MODE) => {
+                match mode_of(assignments, sql) {
+                    Ok(multi) => {
+                        self.multi = multi;
+                        self.done_with(Vec::new(), more).await?
+                    }
+                    Err(error) => self.fail(error).await?,
+                }
+            }
             Kind::Set(assignments) => match refused_setting(assignments, sql) {
                 Some(error) => self.fail(error).await?,
                 None => return Ok(None),
@@ -134,7 +146,7 @@ impl Session {
         self.table(&columns, answer.rows, binary, more).await
     }
 
-    async fn table(
+    pub(super) async fn table(
         &mut self,
         columns: &[ColumnSpec],
         rows: Vec<Vec<String>>,
@@ -266,6 +278,26 @@ fn wants_to_write(kind: &Kind, sql: &[u8]) -> bool {
         Kind::SetTransaction { .. } => sql.to_ascii_lowercase().windows(5).any(|word| word == b"write"),
         Kind::Set(assignments) => assignments.iter().any(|one| one.name == READ_ONLY),
         _ => false,
+    }
+}
+
+/// What `SET transaction_mode = …` asks for: whether transactions may be on several shards.
+fn mode_of(assignments: &[Assignment], sql: &[u8]) -> Result<bool, SqlError> {
+    let [only] = assignments else {
+        let text = "set transaction_mode by itself: it is the gateway's, not a server's";
+        return Err(SqlError::new(1235, b"42000", text));
+    };
+    let value = String::from_utf8_lossy(sql.get(only.value.clone()).unwrap_or_default()).to_lowercase();
+    match value.trim().trim_matches(['\'', '"', '`']) {
+        "multi" | "default" => Ok(true),
+        "single" => Ok(false),
+        other => {
+            let text = format!(
+                "Variable 'transaction_mode' can't be set to the value of '{other}': it is single or multi; transactions over several \
+                 shards are committed on one after another"
+            );
+            Err(SqlError::new(1231, b"42000", text))
+        }
     }
 }
 

@@ -8,31 +8,51 @@
 //! | [`digest`] | what the reply says of the session |
 //! | [`lend`] | connections: taken, kept, given back |
 //! | [`hold`] | what is held, sent again or given up while traffic is switched |
+//! | [`fence`] | what a switch does to an open transaction |
 //! | [`local`] | what is answered here |
-//! | [`prepared`] | COM_STMT_… |
+//! | [`prepared`], [`long`] | COM_STMT_… |
+//! | [`spread`], [`gather`], [`merge`] | statements that several shards answer |
+//! | [`sequence`] | numbers for rows that lack them |
+//! | [`several`] | transactions on several shards |
+//! | [`bound`], [`columns`] | what finding the shards of rows takes |
+//! | [`watch`] | what a switch would part is noted |
+//! | [`number`] | numbers from sequences |
 //! | [`variables`] | user variables that follow a session to another tablet |
 //! | [`txn`], [`keep`], [`nature`], [`parameters`], [`verb`] | pure parts |
 //!
 //! Invariants:
 //! - Every command that has a reply gets exactly one, whatever happens behind it.
 //! - A connection with something of this session on it ([`keep::Keep`], an open transaction) is not given back.
-//! - A transaction is on one tablet; what needs another one is refused while it is open.
+//! - A transaction is on one tablet; what needs another one is refused while it is open, unless both are of shards of one keyspace.
 
+mod bound;
+mod columns;
+mod counts;
 mod digest;
+mod fence;
+mod gather;
 mod hold;
 mod keep;
 mod lend;
 mod local;
+mod long;
+mod merge;
 mod nature;
-mod parameters;
+mod number;
+pub mod parameters;
 mod prepared;
 mod ready;
 mod send;
+mod sequence;
+mod several;
+mod spread;
 mod statement;
 mod txn;
 mod variables;
 mod verb;
+mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mysql_common::constants::{CapabilityFlags, StatusFlags};
@@ -52,6 +72,7 @@ use super::view::{Tablet, View};
 
 use self::keep::Keep;
 use self::prepared::Statements;
+use self::ready::PreparedInSql;
 use self::txn::{Origin, Txn};
 
 /// Whether the conversation goes on.
@@ -96,8 +117,12 @@ pub struct Session {
     origin: Origin,
     /// SET TRANSACTION for the next transaction, which no server has seen yet.
     characteristics: Vec<Vec<u8>>,
-    /// The rules as they were at the last PREPARE or HANDLER OPEN.
+    /// By name in lower case.
+    prepared_in_sql: BTreeMap<String, PreparedInSql>,
+    /// The rules as they were at the first HANDLER OPEN, or PREPARE that is not remembered.
     rules_at_prepare: Option<Arc<RoutingRules>>,
+    /// Whether transactions may be on several shards.
+    multi: bool,
     /// Something of the session is lost; it ends with the present command.
     doomed: bool,
     /// What servers reported behind errors, and the client has yet to be told.
@@ -130,7 +155,9 @@ impl Session {
             txn: Txn::None,
             origin: Origin::default(),
             characteristics: Vec::new(),
+            prepared_in_sql: BTreeMap::new(),
             rules_at_prepare: None,
+            multi: true,
             doomed: false,
             untold: Vec::new(),
             keep: Keep::default(),
@@ -298,7 +325,9 @@ impl Session {
         self.settings = Settings::default();
         self.mode = self.base_mode;
         (self.txn, self.origin) = (Txn::None, Origin::default());
+        self.multi = true;
         self.rules_at_prepare = None;
+        self.prepared_in_sql.clear();
         self.characteristics.clear();
         self.untold.clear();
         self.statements = Statements::default();

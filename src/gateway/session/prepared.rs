@@ -6,6 +6,7 @@
 //!
 //! Invariant: ids are the session's; none is used twice.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -17,7 +18,9 @@ use crate::gateway::sql::{Kind, Statement, splice};
 use crate::model::TabletAlias;
 use crate::mysql::wire::relay::{Outcome, ReplyKind};
 
+use super::columns::Body;
 use super::local::use_fault;
+use super::number::nextval;
 use super::parameters::complete;
 use super::ready::NotSent;
 use super::send::{Ask, Follows};
@@ -26,7 +29,6 @@ use super::{Flow, Session};
 
 const EXECUTE: u8 = 0x17;
 const PREPARE: u8 = 0x16;
-const LONG_DATA: u8 = 0x18;
 const FETCH: u8 = 0x1C;
 /// Who misses an unknown statement, in MySQL's words.
 const PRECHECK: &str = "mysql_stmt_precheck";
@@ -41,37 +43,37 @@ pub(super) const CURSOR: u8 = 0x07;
 pub(super) struct Statements {
     last: u32,
     bytes: usize,
-    by_id: BTreeMap<u32, Prepared>,
+    pub(super) by_id: BTreeMap<u32, Prepared>,
 }
 
 /// A statement a client has prepared.
 #[derive(Debug, Clone)]
-struct Prepared {
-    sql: Bytes,
-    statement: Statement,
+pub(super) struct Prepared {
+    pub(super) sql: Bytes,
+    pub(super) statement: Statement,
     parameters: u16,
     /// The parameters' types as sent last.
     types: Option<Vec<u8>>,
     /// The server's statement that is its own.
-    own: Option<Own>,
+    pub(super) own: Option<Own>,
     /// Long data was lost: it must not be executed without it.
-    holed: bool,
+    pub(super) holed: bool,
 }
 
 /// A server's statement for one client's alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Own {
+pub(super) struct Own {
     tablet: TabletAlias,
     connection_id: u32,
-    server_id: u32,
+    pub(super) server_id: u32,
 }
 
 impl Own {
-    fn new(checkout: &Checkout, server_id: u32) -> Self {
+    pub(super) fn new(checkout: &Checkout, server_id: u32) -> Self {
         Self { tablet: checkout.key().tablet().clone(), connection_id: checkout.backend.connection_id(), server_id }
     }
 
-    fn is_on(&self, checkout: &Checkout) -> bool {
+    pub(super) fn is_on(&self, checkout: &Checkout) -> bool {
         self.tablet == *checkout.key().tablet() && self.connection_id == checkout.backend.connection_id()
     }
 }
@@ -136,6 +138,11 @@ impl Session {
                 Err(error) => self.fail(error).await,
             };
         }
+        if self.sequence_asked(&prepared.statement, sql).is_some() {
+            let (id, status) = (self.statements.insert(prepared), self.status());
+            self.client.prepared(id, &[nextval()], status).await?;
+            return Ok(Flow::On);
+        }
         if matches!(prepared.statement.kind, Kind::Kill { .. }) {
             let (id, status) = (self.statements.insert(prepared), self.status());
             self.client.prepared(id, &[], status).await?;
@@ -197,7 +204,7 @@ impl Session {
         }
     }
 
-    /// Sends an execution, the server's statement prepared if need be.
+    /// Sends an execution, the server's statement prepared if need be. `packed`: `rest` has all that the text needs.
     pub(super) async fn request_execution(
         &mut self,
         checkout: &mut Checkout,
@@ -205,8 +212,10 @@ impl Session {
         id: u32,
         flags: u8,
         rest: &[u8],
+        packed: bool,
     ) -> Result<(), NotSent> {
-        let attributes = self.client.identity().capabilities.contains(CapabilityFlags::CLIENT_QUERY_ATTRIBUTES);
+        let whole =
+            if packed { Cow::Borrowed(rest) } else { self.whole_body(id, flags, rest).map_err(NotSent::Told)?.0 };
         let Some(prepared) = self.statements.by_id.get_mut(&id) else {
             return Err(NotSent::Told(unknown(id, "execute")));
         };
@@ -223,12 +232,19 @@ impl Session {
             }
             None => checkout.backend.statement(sql).await?.id,
         };
-        let whole = complete(flags, rest, prepared.parameters, attributes, &mut prepared.types)
-            .map_err(|_| NotSent::Told(SqlError::malformed_packet()))?;
         let mut head = server_id.to_le_bytes().to_vec();
         head.push(flags);
-        checkout.backend.request_parts(EXECUTE, &head, whole.as_deref().unwrap_or(rest)).await?;
+        checkout.backend.request_parts(EXECUTE, &head, &whole).await?;
         Ok(())
+    }
+
+    /// An execution's body with the parameters' types in it.
+    pub(super) fn whole_body<'a>(&mut self, id: u32, flags: u8, rest: &'a [u8]) -> Result<Body<'a>, SqlError> {
+        let attributes = self.client.identity().capabilities.contains(CapabilityFlags::CLIENT_QUERY_ATTRIBUTES);
+        let prepared = self.statements.by_id.get_mut(&id).ok_or_else(|| unknown(id, "execute"))?;
+        let whole = complete(flags, rest, prepared.parameters, attributes, &mut prepared.types);
+        let whole = whole.map_err(|_| SqlError::malformed_packet())?;
+        Ok((whole.map_or(Cow::Borrowed(rest), Cow::Owned), prepared.parameters))
     }
 
     /// Whether long data was sent for a statement: it is used up by its execution.
@@ -249,28 +265,6 @@ impl Session {
         {
             tracing::debug!(%error, "a prepared statement was not closed");
         }
-    }
-
-    /// COM_STMT_SEND_LONG_DATA. It has no reply: what goes wrong shows when the statement is executed.
-    pub(super) async fn long_data(&mut self, id: u32, parameter: u16, data: &[u8]) -> Result<Flow, ClientError> {
-        let Some(prepared) = self.statements.by_id.get(&id).cloned() else { return Ok(Flow::On) };
-        let sent = match self.where_to(&prepared).await {
-            Ok((mut checkout, text)) => {
-                let sent = send_long(&mut checkout, &prepared, &text, parameter, data).await;
-                if sent.is_ok() {
-                    self.keep.statements.insert(id);
-                }
-                self.settle(checkout);
-                sent
-            }
-            Err(error) => Err(error),
-        };
-        let Some(prepared) = self.statements.by_id.get_mut(&id) else { return Ok(Flow::On) };
-        match sent {
-            Ok(own) => prepared.own = Some(own),
-            Err(_) => prepared.holed = true,
-        }
-        Ok(Flow::On)
     }
 
     /// COM_STMT_CLOSE.
@@ -330,7 +324,7 @@ impl Session {
     }
 
     /// A connection for a prepared statement, with what the session has set, and its text there.
-    async fn where_to(&mut self, prepared: &Prepared) -> Result<(Checkout, Vec<u8>), NotSent> {
+    pub(super) async fn where_to(&mut self, prepared: &Prepared) -> Result<(Checkout, Vec<u8>), NotSent> {
         let placed = self.place(&prepared.statement, &prepared.sql).await;
         let (mut checkout, mut route) = placed.map_err(NotSent::Told)?;
         let wanted = self.wanted(checkout.key().tablet());
@@ -347,7 +341,7 @@ impl Session {
                 checkout.backend.execute(&text).await?;
             }
             checkout.backend.execute(text).await?;
-            self.txn = Txn::Open(checkout.key().tablet().clone());
+            self.txn = Txn::Open(vec![checkout.key().tablet().clone()]);
             self.origin = Origin::default();
         }
         Ok(())
@@ -365,29 +359,4 @@ fn not_preparable() -> Option<SqlError> {
 
 fn unknown(id: u32, what: &str) -> SqlError {
     SqlError::new(1243, b"HY000", format!("Unknown prepared statement handler ({id}) given to {what}"))
-}
-
-/// Sends a piece of long data, to a server's statement of its own.
-async fn send_long(
-    checkout: &mut Checkout,
-    prepared: &Prepared,
-    text: &[u8],
-    parameter: u16,
-    data: &[u8],
-) -> Result<Own, NotSent> {
-    let own = match &prepared.own {
-        Some(own) if own.is_on(checkout) => own.clone(),
-        // What was sent before went elsewhere.
-        Some(_) => return Err(NotSent::Told(SqlError::new(1105, b"HY000", "long data on another connection"))),
-        None => {
-            let server_id = checkout.backend.prepare(text).await?.id;
-            Own::new(checkout, server_id)
-        }
-    };
-    let mut body = Vec::with_capacity(6 + data.len());
-    body.extend_from_slice(&own.server_id.to_le_bytes());
-    body.extend_from_slice(&parameter.to_le_bytes());
-    body.extend_from_slice(data);
-    checkout.backend.notify(LONG_DATA, &body).await?;
-    Ok(own)
 }

@@ -5,21 +5,57 @@ use std::sync::Arc;
 use crate::gateway::backend::Checkout;
 use crate::gateway::client::SqlError;
 use crate::gateway::sql::{Handler, Kind, Statement};
+use crate::model::TabletAlias;
 use crate::mysql::MysqlError;
+use crate::sharding::RoutingRules;
 
 use super::Session;
 use super::nature::{asks_back, asks_insert_id_only, begins_nothing};
 use super::txn::{Origin, Txn};
 
 impl Session {
-    /// What was prepared or opened in SQL before tables moved must not be used after.
+    /// What was prepared or opened in SQL before tables moved must not be used after, unless it is known to be about others.
     pub(super) fn outdated(&self, statement: &Statement) -> Option<SqlError> {
-        let uses = matches!(statement.kind, Kind::Execute { .. } | Kind::Handler(Handler::Read));
-        let moved = uses && self.rules_at_prepare.as_ref().is_some_and(|rules| !Arc::ptr_eq(rules, &self.view().rules));
-        moved.then(|| {
-            let text = "the routing rules have changed since this was prepared or opened: do that again";
+        let view = self.view();
+        let changed = |rules: &Arc<RoutingRules>| !Arc::ptr_eq(rules, &view.rules);
+        let again = || {
+            let text =
+                "the routing rules have changed since this was prepared or opened: do that again, in a new session";
             SqlError::new(1235, b"42000", text)
-        })
+        };
+        match &statement.kind {
+            Kind::Execute { name: Some(name) }
+                if let Some(known) = self.prepared_in_sql.get(&name.text.to_lowercase()) =>
+            {
+                if !changed(&known.rules) {
+                    return None;
+                }
+                match self.routed(&view, &known.statement, &known.sql) {
+                    Ok(route) => (route.tablet.alias != known.tablet).then(again),
+                    Err(error) => Some(error),
+                }
+            }
+            Kind::Execute { .. } | Kind::Handler(Handler::Read) => {
+                self.rules_at_prepare.as_ref().is_some_and(changed).then(again)
+            }
+            _ => None,
+        }
+    }
+
+    /// Remembers what was prepared in SQL, or that a handler was opened.
+    pub(super) fn remember_prepared(&mut self, statement: &Statement, sql: &[u8], tablet: &TabletAlias) {
+        let rules = self.view().rules.clone();
+        if let Kind::Prepare { name: Some(name), .. } = &statement.kind {
+            let name = name.text.to_lowercase();
+            if sql.len() <= LONGEST && (self.prepared_in_sql.len() < MOST || self.prepared_in_sql.contains_key(&name)) {
+                let (statement, sql, tablet) = (statement.clone(), sql.to_vec(), tablet.clone());
+                self.prepared_in_sql.insert(name, PreparedInSql { statement, sql, tablet, rules });
+                return;
+            }
+            self.prepared_in_sql.remove(&name);
+        }
+        // The oldest: which handler it is that is read later is not known.
+        self.rules_at_prepare.get_or_insert(rules);
     }
 
     /// Does on a connection what must be done there before the statement.
@@ -46,7 +82,8 @@ impl Session {
         if !asks_back || !uses.variables_read.is_empty() || !uses.variables_assigned.is_empty() {
             self.carry_variables(checkout).await?;
         }
-        let same = self.last.at.as_ref().is_none_or(|(at, id)| *at == alias && *id == checkout.backend.connection_id());
+        let here = |(at, id): &(TabletAlias, u32)| *at == alias && *id == checkout.backend.connection_id();
+        let same = self.last.at.as_ref().is_none_or(|last| here(last) && checkout.continued);
         if asks_back && (!same || !self.last.any) {
             if self.last.any && !asks_insert_id_only(statement, sql) {
                 let text = "what the last statement left for this one is not on this connection: it ran on another tablet, or \
@@ -70,9 +107,10 @@ impl Session {
         if begins_nothing(statement, sql) {
             return Ok(());
         }
-        if self.txn.tablet().is_none() {
-            self.origin = Origin::default();
+        if self.txn.tablet().is_some() {
+            return if self.txn.is_on(&alias) { Ok(()) } else { self.join(checkout).await };
         }
+        self.origin = Origin::default();
         for text in std::mem::take(&mut self.characteristics) {
             checkout.backend.execute(&text).await?;
             self.origin.characteristics.push(text);
@@ -80,13 +118,27 @@ impl Session {
         match std::mem::take(&mut self.txn) {
             Txn::Begun { text, read_only } => {
                 checkout.backend.execute(&text).await?;
-                self.txn = Txn::Open(alias);
+                self.txn = Txn::Open(vec![alias]);
                 self.origin.begun = Some((text, read_only));
             }
             other => self.txn = other,
         }
         Ok(())
     }
+}
+
+/// Statements prepared in SQL of which a session remembers the text, and the longest of these, bytes.
+const MOST: usize = 64;
+const LONGEST: usize = 64 << 10;
+
+/// A statement that was prepared in SQL.
+#[derive(Debug)]
+pub(super) struct PreparedInSql {
+    statement: Statement,
+    sql: Vec<u8>,
+    tablet: TabletAlias,
+    /// As they were then.
+    rules: Arc<RoutingRules>,
 }
 
 /// Why nothing was asked of the server.

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::gateway::backend::Checkout;
 use crate::gateway::buffer::plan::Refused;
 use crate::gateway::client::{ClientError, SqlError};
-use crate::gateway::route::{Refusal, Route, Router};
+use crate::gateway::route::{Fitness, Refusal, Route, Router, Spreading, Stop};
 use crate::gateway::sql::{Kind, Statement, splice};
 use crate::gateway::view::View;
 use crate::metrics::{Outcome as Ended, Refusal as Reason, RouteMetrics};
@@ -24,13 +24,17 @@ use crate::mysql::MysqlError;
 use crate::mysql::wire::channel::ChannelError;
 use crate::mysql::wire::relay::{ClientSide, Outcome, Reached, RelayError, RelayOptions, Relayed, ReplyKind, Tracking};
 
-use super::hold::{Stopped, Waits};
+use super::columns::Bindings;
+use super::hold::{Placed, Stopped, Waits};
 use super::prepared::CURSOR;
 pub(super) use super::ready::NotSent;
+use super::spread::Asked;
 use super::verb::verb;
 use super::{Flow, Session};
 
 const QUERY: u8 = 0x03;
+/// The server has rolled the transaction back.
+const DEADLOCK: u16 = 1213;
 /// How long the gateway's own statements before and after a client's may take.
 pub(super) const OWN: Duration = Duration::from_secs(10);
 
@@ -64,17 +68,35 @@ impl Ask<'_> {
 }
 
 impl Session {
-    /// Where a statement goes.
+    /// One tablet that a statement may be put to; of a statement on several shards any that tells what its answer looks like.
     pub(super) fn routed(&self, view: &View, statement: &Statement, sql: &[u8]) -> Result<Route, SqlError> {
         let most = self.gateway.limits.replica_lag;
         let healths = self.gateway.healths.borrow();
         let health = |tablet: &super::Tablet| healths.fitness(&tablet.alias, most);
-        let seed = self.number as usize;
-        let router = Router { view, health: &health, target: &self.target, mode: self.mode, seed };
+        let columns = |keyspace: &_, table: &str| self.gateway.columns.get(keyspace, table);
+        let spreading = view.spreads.then(|| Spreading {
+            plans: &self.gateway.plans,
+            columns: &columns,
+            bound: None,
+            utf8: self.speaks_utf8(),
+            given: &[],
+            asked: true,
+        });
+        let router = self.router(view, &health, spreading);
         router.route(statement, sql).map_err(|refusal| self.refused(refusal))
     }
 
-    fn refused(&self, refusal: Refusal) -> SqlError {
+    pub(super) fn router<'a>(
+        &'a self,
+        view: &'a View,
+        health: Fitness<'a>,
+        spreading: Option<Spreading<'a>>,
+    ) -> Router<'a> {
+        let seed = self.number as usize;
+        Router { view, health, target: &self.target, mode: self.mode, seed, spreading }
+    }
+
+    pub(super) fn refused(&self, refusal: Refusal) -> SqlError {
         self.gateway.metrics.refused(match refusal.code {
             1046 => Reason::NoDatabase,
             1049 => Reason::UnknownDatabase,
@@ -89,6 +111,9 @@ impl Session {
     pub(super) async fn place(&mut self, statement: &Statement, sql: &[u8]) -> Result<(Checkout, Route), SqlError> {
         loop {
             let view = self.view();
+            if view.spreads {
+                self.know_columns(&view, statement).await?;
+            }
             let route = self.routed(&view, statement, sql)?;
             let checkout = self.obtain(&route, statement, sql).await?;
             // Waiting for a connection takes time, in which tables may move.
@@ -108,19 +133,26 @@ impl Session {
         more: bool,
     ) -> Result<Flow, ClientError> {
         let (began, mut waits) = (Instant::now(), Waits::default());
+        if let Some(flow) = self.for_all(statement, sql, more).await? {
+            return Ok(flow);
+        }
+        let bindings = match self.bindings(statement, sql, ask).await {
+            Ok(bindings) => bindings,
+            Err(error) => return self.fail(error).await,
+        };
         loop {
-            if let Some(flow) = self.attempt(statement, sql, ask, more, (began, &mut waits)).await? {
+            if let Some(flow) = self.attempt(statement, sql, (ask, &bindings), more, (began, &mut waits)).await? {
                 return Ok(flow);
             }
         }
     }
 
-    /// Sends a statement; `None` if a fence has refused it, and it is to be planned again.
+    /// Sends a statement; `None` if it had no effect, and is to be planned again.
     async fn attempt(
         &mut self,
         statement: &Statement,
         sql: &[u8],
-        ask: Ask<'_>,
+        (ask, bindings): (Ask<'_>, &Bindings<'_>),
         more: bool,
         (began, waits): (Instant, &mut Waits),
     ) -> Result<Option<Flow>, ClientError> {
@@ -128,20 +160,26 @@ impl Session {
             return self.fail(error).await.map(Some);
         }
         let bytes = sql.len() + ask.len();
-        let (mut checkout, mut route, view) = match self.place_unheld(statement, sql, bytes, waits).await {
-            Ok(found) => found,
-            Err(Stopped::Told(error)) => return self.fail(error).await.map(Some),
-            Err(Stopped::Client(error)) => return Err(error),
-        };
+        let (mut checkout, Stop { mut route, kept }, view) =
+            match self.place_unheld(statement, sql, bytes, waits, bindings).await {
+                Ok(Placed::One(checkout, stop, view)) => (checkout, stop, view),
+                Ok(Placed::Several(several, view)) => {
+                    let asked = Asked { statement, sql, ask, bindings, more };
+                    return self.spread(asked, several, &view, (began, waits)).await;
+                }
+                Err(Stopped::Told(error)) => return self.fail(error).await.map(Some),
+                Err(Stopped::Client(error)) => return Err(error),
+            };
         let opens = self.txn.tablet().is_none();
         let refused = self.if_refused(&view, &route, statement, sql, ask);
         let numbers = self.numbers(&route);
         let verb = verb(&statement.kind);
         let text = if route.edits.is_empty() { None } else { Some(splice(sql, &mut route.edits)) };
+        let written = sql;
         let sql = text.as_deref().unwrap_or(sql);
         let sent = match timeout(OWN, self.make_ready(statement, sql, &mut checkout)).await {
             Ok(Ok(())) => match self.take_fence(&view, &route, statement, &mut checkout).await {
-                Ok(()) => self.request(&mut checkout, sql, ask).await,
+                Ok(()) => self.request(&mut checkout, sql, ask, kept.as_deref(), bindings).await,
                 Err(error) => Err(error),
             },
             Ok(Err(error)) => Err(error),
@@ -170,7 +208,11 @@ impl Session {
             }
         }
         let kind = ReplyKind::Query { cursor: ask.wants_cursor() };
-        let withhold: &[u16] = if refused == Refused::Told { &[] } else { &[FENCE_ERRNO] };
+        let withhold: &[u16] = match refused {
+            Refused::Told => &[],
+            Refused::Again if self.may_begin_again(waits) => &[FENCE_ERRNO, DEADLOCK],
+            _ => &[FENCE_ERRNO],
+        };
         let touched = self.txn.is_active() && self.begins_another(&statement.kind);
         let follows = Follows { more, touched, withhold };
         let (relayed, carried) = match self.exchange(&mut checkout, kind, follows).await {
@@ -188,12 +230,19 @@ impl Session {
                 return self.fenced(refused, refusal, ask, checkout, &route, (bytes, waits)).await;
             }
         }
+        if matches!(relayed.outcome, Outcome::Failed { code: DEADLOCK, withheld: true, .. }) {
+            return self.deadlocked(ask, checkout, waits).await;
+        }
         waits.through(&route.tablet.record.keyspace);
         numbers.relayed(sql.len() as u64, relayed.bytes);
         let failed = matches!(relayed.outcome, Outcome::Failed { .. });
         numbers.done(verb, if failed { Ended::Error } else { Ended::Ok }, began.elapsed());
         self.digest(statement, sql, ask, &relayed, carried, checkout).await;
         self.note(opens, &view, statement, sql);
+        if !failed {
+            self.remember_savepoint(statement, sql);
+        }
+        self.watch(&view, &route, statement, written);
         let quits = matches!(statement.kind, Kind::Commit { release: true, .. } | Kind::Rollback { release: true, .. });
         Ok(Some(match failed {
             true => Flow::Failed,
@@ -202,10 +251,24 @@ impl Session {
         }))
     }
 
-    async fn request(&mut self, checkout: &mut Checkout, sql: &[u8], ask: Ask<'_>) -> Result<(), NotSent> {
-        match ask {
-            Ask::Text(attributes) => checkout.backend.request_parts(QUERY, attributes, sql).await?,
-            Ask::Execute { id, flags, rest } => self.request_execution(checkout, sql, id, flags, rest).await?,
+    /// Sends a statement; `kept`: only these of its parameters.
+    pub(super) async fn request(
+        &mut self,
+        checkout: &mut Checkout,
+        sql: &[u8],
+        ask: Ask<'_>,
+        kept: Option<&[usize]>,
+        bindings: &Bindings<'_>,
+    ) -> Result<(), NotSent> {
+        match (ask, kept.zip(bindings.parameters.as_ref())) {
+            (Ask::Text(attributes), _) => checkout.backend.request_parts(QUERY, attributes, sql).await?,
+            (Ask::Execute { id, flags, rest }, None) => {
+                self.request_execution(checkout, sql, id, flags, rest, false).await?
+            }
+            (Ask::Execute { id, flags, .. }, Some((kept, parameters))) => {
+                let rest = parameters.only(kept, flags);
+                self.request_execution(checkout, sql, id, flags, &rest, true).await?;
+            }
         }
         Ok(())
     }
@@ -300,7 +363,7 @@ impl Session {
         }
     }
 
-    fn numbers(&mut self, route: &Route) -> Arc<RouteMetrics> {
+    pub(super) fn numbers(&mut self, route: &Route) -> Arc<RouteMetrics> {
         if let Some((tablet, numbers)) = &self.route
             && Arc::ptr_eq(tablet, &route.tablet)
         {

@@ -1,13 +1,14 @@
 //! Where a session stands between BEGIN and COMMIT. Pure.
 //!
-//! Invariant: a transaction is on one tablet. Which one, its first statement's tables decide; so BEGIN is answered at once and
-//! sent with that statement.
+//! Invariant: a transaction is on one tablet of a shard, and on several shards only if these are of one keyspace. Which ones, its
+//! statements' rows decide; so BEGIN is answered at once and sent with the first statement to each.
 
 use std::sync::Arc;
 
 use mysql_common::constants::StatusFlags;
 
 use crate::gateway::client::StateChange;
+use crate::gateway::mixes::Touched;
 use crate::model::TabletAlias;
 use crate::sharding::RoutingRules;
 
@@ -24,8 +25,8 @@ pub enum Txn {
         /// Whether it may not write.
         read_only: bool,
     },
-    /// Under way on this tablet.
-    Open(TabletAlias),
+    /// Under way on these tablets, at least one, in the order in which they were touched.
+    Open(Vec<TabletAlias>),
 }
 
 impl Txn {
@@ -63,17 +64,38 @@ impl Txn {
         }
     }
 
-    /// The tablet it is on.
-    pub fn tablet(&self) -> Option<&TabletAlias> {
+    /// The tablets it is on.
+    pub fn tablets(&self) -> &[TabletAlias] {
         match self {
-            Self::Open(tablet) => Some(tablet),
-            Self::None | Self::Begun { .. } => None,
+            Self::Open(tablets) => tablets,
+            Self::None | Self::Begun { .. } => &[],
         }
+    }
+
+    /// The first tablet it is on.
+    pub fn tablet(&self) -> Option<&TabletAlias> {
+        self.tablets().first()
+    }
+
+    /// Whether it is on this tablet.
+    pub fn is_on(&self, tablet: &TabletAlias) -> bool {
+        self.tablets().contains(tablet)
     }
 
     /// After a statement on `tablet` that ended with the server saying whether it is in a transaction.
     pub fn after(&mut self, tablet: &TabletAlias, in_transaction: bool) {
-        *self = if in_transaction { Self::Open(tablet.clone()) } else { Self::None };
+        match (&mut *self, in_transaction) {
+            (Self::Open(tablets), true) if tablets.contains(tablet) => {}
+            (Self::Open(tablets), true) => tablets.push(tablet.clone()),
+            (_, true) => *self = Self::Open(vec![tablet.clone()]),
+            (Self::Open(tablets), false) => {
+                tablets.retain(|other| other != tablet);
+                if tablets.is_empty() {
+                    *self = Self::None;
+                }
+            }
+            (_, false) => *self = Self::None,
+        }
     }
 }
 
@@ -84,10 +106,16 @@ pub struct Origin {
     pub characteristics: Vec<Vec<u8>>,
     /// The statement that began it, as it was sent, and whether it may not write; `None` where autocommit is off.
     pub begun: Option<(Vec<u8>, bool)>,
+    /// The savepoints, as they were set, for shards that are touched later.
+    pub savepoints: Vec<Vec<u8>>,
     /// It has done nothing but read snapshots.
     pub only_read: bool,
+    /// It is on shards of a keyspace that has several.
+    pub spread: bool,
     /// It has taken the row of a fence for a locking read.
     pub fence_taken: bool,
+    /// Which workflows' tables it has touched.
+    pub touched: Touched,
     /// The rules under which its first statement was planned.
     pub rules: Option<Arc<RoutingRules>>,
 }
@@ -107,5 +135,19 @@ mod tests {
         assert_eq!(txn.becomes(begun()), [StateChange::Untold]);
         assert_eq!(txn.becomes(Txn::None), [StateChange::Transaction(false)]);
         assert_eq!(txn.flags_of_begun(), StatusFlags::empty());
+    }
+
+    #[test]
+    fn it_is_over_when_it_is_over_everywhere() {
+        let [one, two]: [TabletAlias; 2] = ["zone1-100", "zone1-200"].map(|alias| alias.parse().unwrap());
+        let mut txn = Txn::None;
+        txn.after(&one, true);
+        txn.after(&two, true);
+        txn.after(&one, true);
+        assert_eq!((txn.tablets(), txn.is_on(&two)), (&[one.clone(), two.clone()][..], true));
+        txn.after(&one, false);
+        assert_eq!(txn.tablets(), std::slice::from_ref(&two));
+        txn.after(&two, false);
+        assert_eq!(txn, Txn::None);
     }
 }

@@ -34,21 +34,26 @@ pub(super) fn target(target: &Target) -> Answer {
     Answer { columns: &["Target"], rows: vec![vec![target.to_string()]] }
 }
 
-/// SHOW VSCHEMA TABLES. Every keyspace has `dual`; unsharded ones pass all other tables on without knowing them.
+/// SHOW VSCHEMA TABLES. Every keyspace has `dual`; unsharded ones have others besides, which they pass on unknown.
 pub(super) fn vschema_tables(view: &View, target: &Target) -> Result<Answer, Refusal> {
     let name = target.keyspace.as_ref().ok_or_else(Refusal::no_database)?.as_str();
-    if view.keyspace(name).is_none() || is_system_schema(name) {
+    let Some(keyspace) = view.keyspace(name).filter(|_| !is_system_schema(name)) else {
         let unknown = Refusal::unknown_database(name);
         return Err(Refusal { message: format!("{} in vschema", unknown.message), ..unknown });
-    }
-    Ok(Answer { columns: &["Tables"], rows: vec![vec!["dual".into()]] })
+    };
+    let known = keyspace.vschema.iter().flat_map(|schema| schema.tables.keys().cloned());
+    let mut tables: Vec<String> = known.chain(["dual".into()]).collect();
+    tables.sort();
+    tables.dedup();
+    Ok(Answer { columns: &["Tables"], rows: tables.into_iter().map(|table| vec![table]).collect() })
 }
 
 /// SHOW VSCHEMA KEYSPACES. The comment is what is wrong with one.
 pub(super) fn vschema_keyspaces(view: &View) -> Answer {
     let row = |(name, keyspace): (&String, &crate::gateway::view::Keyspace)| {
         let comment = keyspace.unreadable.clone().unwrap_or_default();
-        vec![name.clone(), keyspace.is_sharded().to_string(), "unmanaged".into(), comment]
+        let sharded = keyspace.vschema.as_ref().map_or_else(|| keyspace.is_sharded(), |schema| schema.sharded);
+        vec![name.clone(), sharded.to_string(), "unmanaged".into(), comment]
     };
     Answer {
         columns: &["Keyspace", "Sharded", "Foreign Key", "Comment"],
@@ -56,7 +61,18 @@ pub(super) fn vschema_keyspaces(view: &View) -> Answer {
     }
 }
 
-/// SHOW VSCHEMA VINDEXES. Only sharded keyspaces' VSchemas have any.
-pub(super) fn vschema_vindexes() -> Answer {
-    Answer { columns: &["Keyspace", "Name", "Type", "Params", "Owner"], rows: Vec::new() }
+/// SHOW VSCHEMA VINDEXES of the session's keyspace, or of all where it has none.
+pub(super) fn vschema_vindexes(view: &View, target: &Target) -> Answer {
+    let mut rows = Vec::new();
+    for (name, keyspace) in &view.keyspaces {
+        let wanted = target.keyspace.as_ref().is_none_or(|keyspace| keyspace.as_str() == name);
+        for schema in keyspace.vschema.iter().filter(|_| wanted) {
+            for (vindex, spec) in &schema.specs {
+                let params: Vec<String> = spec.params.iter().map(|(param, value)| format!("{param}={value}")).collect();
+                let (kind, owner) = (spec.vindex_type.clone(), spec.owner.clone());
+                rows.push(vec![name.clone(), vindex.clone(), kind, params.join("; "), owner]);
+            }
+        }
+    }
+    Answer { columns: &["Keyspace", "Name", "Type", "Params", "Owner"], rows }
 }

@@ -64,6 +64,19 @@ fn shards_target_and_vschema() {
     assert_eq!(columns, "Keyspace|Sharded|Foreign Key|Comment");
     assert_eq!(rows, ["commerce|false|unmanaged|", "customer|true|unmanaged|", "legacy|false|unmanaged|"]);
     assert_eq!(told("", "show vschema vindexes").0, "Keyspace|Name|Type|Params|Owner");
+    let told = |target: &str, sql: &str| {
+        let vschema = r#"{"sharded":true,"vindexes":{"h":{"type":"hash"},"r":{"type":"region_experimental","params":
+            {"region_bytes":"1"}}},"tables":{"corder":{"column_vindexes":[{"column":"id","name":"h"}]}}}"#;
+        let target = if target.is_empty() { Target::default() } else { target.parse().unwrap() };
+        let view = view(Cluster::default().vschema(vschema));
+        let answer = answer(&analyze(sql.as_bytes(), SqlMode::default()), &view, &target, &seen).unwrap().unwrap();
+        answer.rows.iter().map(|row| row.join("|")).collect::<Vec<_>>()
+    };
+    assert_eq!(told("customer", "show vschema tables"), ["corder", "dual"]);
+    let vindexes = ["customer|h|hash||", "customer|r|region_experimental|region_bytes=1|"];
+    assert_eq!(told("", "show vschema vindexes"), vindexes);
+    assert_eq!(told("customer", "show vschema vindexes"), vindexes);
+    assert!(told("commerce", "show vschema vindexes").is_empty());
     assert!(ask("", "show vitess_migrations").unwrap().unwrap_err().message.contains("VITESS_MIGRATIONS"));
 }
 

@@ -23,7 +23,11 @@ impl Scan<'_> {
     fn head(&mut self) {
         let word = self.at.upper();
         self.kind = match word.as_str() {
-            "SELECT" | "VALUES" => Kind::Query,
+            "SELECT" => {
+                self.uses.next_values = self.at.next_is("NEXT");
+                Kind::Query
+            }
+            "VALUES" => Kind::Query,
             "WITH" | "TABLE" => self.query(),
             "INSERT" => self.insert(Dml::Insert),
             "REPLACE" => self.insert(Dml::Replace),

@@ -12,7 +12,7 @@ use super::mode::SqlMode;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TokenKind {
+pub enum TokenKind {
     /// A bare word: a keyword or an identifier.
     Word,
     /// A bare word that touches a dot (`a.b`): never a keyword.
@@ -35,21 +35,21 @@ pub(super) enum TokenKind {
 
 /// A token and its place in the text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Token {
-    pub(super) kind: TokenKind,
-    pub(super) start: usize,
-    pub(super) end: usize,
+pub struct Token {
+    pub kind: TokenKind,
+    pub start: usize,
+    pub end: usize,
     /// Within an executed version comment.
-    pub(super) in_version: bool,
+    pub in_version: bool,
 }
 
 impl Token {
     /// Whether it can be a name: a word, possibly a keyword, or a quoted identifier.
-    pub(super) fn is_name(self) -> bool {
+    pub fn is_name(self) -> bool {
         matches!(self.kind, TokenKind::Word | TokenKind::Identifier | TokenKind::Quoted)
     }
 
-    pub(super) fn is_symbol(self, byte: u8) -> bool {
+    pub fn is_symbol(self, byte: u8) -> bool {
         self.kind == TokenKind::Symbol(byte)
     }
 }
@@ -65,7 +65,7 @@ pub(super) fn is_blank(byte: u8) -> bool {
 
 /// The lexer at one place of a text.
 #[derive(Clone)]
-pub(super) struct Lexer<'a> {
+pub(in crate::gateway) struct Lexer<'a> {
     sql: &'a [u8],
     mode: SqlMode,
     at: usize,
@@ -80,7 +80,7 @@ pub(super) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(sql: &'a [u8], mode: SqlMode) -> Self {
+    pub(in crate::gateway) fn new(sql: &'a [u8], mode: SqlMode) -> Self {
         let (name_end, dot_end) = (usize::MAX, usize::MAX);
         Self { sql, mode, at: 0, in_version: false, name_end, dot_end, dollar_quotes: false }
     }
@@ -99,7 +99,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next token; `End` for ever at the end.
-    pub(super) fn next_token(&mut self) -> Token {
+    pub(in crate::gateway) fn next_token(&mut self) -> Token {
         self.skip_blanks();
         let start = self.at;
         let kind = match self.sql.get(start).copied() {

@@ -19,6 +19,8 @@ mod identifiers;
 mod lexer;
 mod mode;
 mod name;
+mod next_values;
+mod normalised;
 mod rewrite;
 mod scan;
 mod set;
@@ -32,8 +34,13 @@ mod tests;
 
 pub use classify::analyze;
 pub use identifiers::identifiers;
+pub(in crate::gateway) use lexer::Lexer;
+pub use lexer::{Token, TokenKind};
 pub use mode::SqlMode;
 pub use name::Name;
+pub(in crate::gateway) use name::{literal, unquoted};
+pub use next_values::{NextValues, next_values};
+pub use normalised::{cut, normalised};
 pub use rewrite::{Edit, quote_identifier, splice};
 pub use split::split;
 pub use statement::{

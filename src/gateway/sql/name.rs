@@ -23,7 +23,7 @@ impl Name {
 }
 
 /// An identifier's bytes without its quotes, if it has any.
-pub(super) fn unquoted(name: &[u8]) -> Cow<'_, [u8]> {
+pub(in crate::gateway) fn unquoted(name: &[u8]) -> Cow<'_, [u8]> {
     let (Some(&quote @ (b'`' | b'"')), Some(rest)) = (name.first(), name.get(1..)) else { return Cow::Borrowed(name) };
     let content = rest.strip_suffix(&[quote]).unwrap_or(rest);
     if !content.contains(&quote) {
@@ -41,7 +41,7 @@ pub(super) fn unquoted(name: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// A string literal's value, as `get_text` of `sql_lex.cc` reads it: `\%` and `\_` keep their backslash.
-pub(super) fn literal(text: &[u8], mode: SqlMode) -> Vec<u8> {
+pub(in crate::gateway) fn literal(text: &[u8], mode: SqlMode) -> Vec<u8> {
     let (Some(&quote @ (b'\'' | b'"')), Some(rest)) = (text.first(), text.get(1..)) else { return text.to_vec() };
     let content = rest.strip_suffix(&[quote]).unwrap_or(rest);
     let mut plain = Vec::with_capacity(content.len());

@@ -77,6 +77,8 @@ pub struct Uses {
     /// Asks for what the statement before left on its connection: LAST_INSERT_ID(), FOUND_ROWS(), ROW_COUNT(),
     /// `@@warning_count`, SHOW WARNINGS, GET DIAGNOSTICS.
     pub previous_statement: bool,
+    /// It begins with SELECT NEXT, so that it may ask a sequence for numbers.
+    pub next_values: bool,
     /// CONNECTION_ID() or `@@pseudo_thread_id`.
     pub connection_id: bool,
     /// Each `DATABASE()` or `SCHEMA()`, from the word to the closing parenthesis.

@@ -6,12 +6,13 @@ use std::time::SystemTime;
 
 use super::pauses;
 use super::unreadable::tables_of;
-use super::{Keyspace, Shard, Tablet, View};
+use super::{Keyspace, Serving, Shard, Tablet, View};
 use crate::model::routing::{RuleSet, TableMove};
 use crate::model::workflow::TabletType;
-use crate::model::{KeyspaceName, ShardName, TabletAlias};
-use crate::sharding::RoutingRules;
+use crate::model::{KeyspaceName, ShardName, TabletAlias, VSchema};
 use crate::sharding::rules::{Rule, check};
+use crate::sharding::vschema::KeyspaceSchema;
+use crate::sharding::{RoutingRules, ShardMap};
 use crate::topology::store::{Entry, Revision};
 use crate::topology::{Path, Record, paths, records};
 
@@ -20,6 +21,8 @@ use crate::topology::{Path, Record, paths, records};
 pub struct Builder {
     /// Each readable set of rules as last read, with the revision that wrote it.
     sets: BTreeMap<Path, (Revision, Set)>,
+    /// Each VSchema as last read, with the revision that wrote it.
+    vschemas: BTreeMap<Path, (Revision, Arc<KeyspaceSchema>)>,
     /// The rules of the last View and the revisions that wrote their sets, if all of them could be read.
     rules: Option<(Written, Arc<RoutingRules>)>,
     /// What was wrong in the last View, by path, so that it is logged once.
@@ -36,12 +39,6 @@ pub(super) enum Set {
     Workflow(Arc<TableMove>),
 }
 
-/// Whether a View changes with this record.
-pub(super) fn concerns(path: &Path) -> bool {
-    let folders = [paths::keyspaces(), paths::all_shards(), paths::tablets(), paths::rules(), paths::pauses()];
-    folders.iter().any(|folder| folder.holds(path))
-}
-
 type Wrong = BTreeMap<Path, String>;
 
 impl Builder {
@@ -49,6 +46,7 @@ impl Builder {
     pub fn build(&mut self, revision: Revision, entries: &BTreeMap<Path, Entry>) -> View {
         let mut wrong = Wrong::new();
         let mut keyspaces = read_keyspaces(entries, &mut wrong);
+        self.read_vschemas(entries, &mut keyspaces, &mut wrong);
         read_shards(entries, &mut keyspaces, &mut wrong);
         read_tablets(entries, &mut keyspaces, &mut wrong);
         let rules = self.rules(entries, &mut wrong);
@@ -60,7 +58,35 @@ impl Builder {
         }
         self.wrong = wrong;
         let replicas = replicas(&keyspaces);
-        View { revision, since: Some(SystemTime::now()), keyspaces, replicas, rules, pauses }
+        keyspaces.values_mut().for_each(spread);
+        let spreads = keyspaces.values().any(|keyspace| !keyspace.spread.is_empty());
+        View { revision, since: Some(SystemTime::now()), keyspaces, replicas, rules, pauses, spreads }
+    }
+
+    fn read_vschemas(
+        &mut self,
+        entries: &BTreeMap<Path, Entry>,
+        keyspaces: &mut BTreeMap<String, Keyspace>,
+        wrong: &mut Wrong,
+    ) {
+        let mut read = BTreeMap::new();
+        for (path, entry) in entries.iter().filter(|(path, _)| paths::vschemas().holds(path)) {
+            let Some(keyspace) = path.segments().nth(1).and_then(|name| keyspaces.get_mut(name)) else { continue };
+            let known = self.vschemas.remove(path).filter(|(revision, _)| *revision == entry.mod_revision);
+            let schema = known.map_or_else(|| read_vschema(&entry.value), |(_, schema)| Ok(schema));
+            match schema {
+                Ok(schema) => {
+                    keyspace.vschema = Some(schema.clone());
+                    read.insert(path.clone(), (entry.mod_revision, schema));
+                }
+                // Where its rows are is not known then.
+                Err(why) => {
+                    let said = note(wrong, path, why);
+                    keyspace.unreadable.get_or_insert(said);
+                }
+            }
+        }
+        self.vschemas = read;
     }
 
     fn rules(&mut self, entries: &BTreeMap<Path, Entry>, wrong: &mut Wrong) -> Arc<RoutingRules> {
@@ -111,6 +137,11 @@ impl Builder {
     }
 }
 
+fn read_vschema(value: &[u8]) -> Result<Arc<KeyspaceSchema>, String> {
+    let vschema = VSchema::decode(value).map_err(|error| error.to_string())?;
+    KeyspaceSchema::new(&vschema).map(Arc::new).map_err(|wrong| wrong.join("; "))
+}
+
 fn read_set(path: &Path, value: &[u8]) -> Result<Set, String> {
     if *path == paths::operator_rules() {
         let set = RuleSet::decode(value).map_err(|error| error.to_string())?;
@@ -126,7 +157,10 @@ fn read_keyspaces(entries: &BTreeMap<Path, Entry>, wrong: &mut Wrong) -> BTreeMa
             records::Keyspace::decode(&entry.value).err().map(|error| note(wrong, path, error.to_string()));
         match path.name().parse::<KeyspaceName>() {
             Ok(name) => {
-                keyspaces.insert(path.name().into(), Keyspace { name, shards: Vec::new(), unreadable });
+                keyspaces.insert(path.name().into(), {
+                    let (shards, spread) = (Vec::new(), BTreeMap::new());
+                    Keyspace { name, shards, vschema: None, spread, unreadable }
+                });
             }
             Err(error) => drop(note(wrong, path, error.to_string())),
         }
@@ -189,6 +223,25 @@ fn read_tablets(entries: &BTreeMap<Path, Entry>, keyspaces: &mut BTreeMap<String
             Err(why) => drop(note(wrong, path, why)),
         }
     }
+}
+
+/// Notes which shards have which keyspace ids, for each type that several serve, or one where sequences number its rows.
+fn spread(keyspace: &mut Keyspace) {
+    let numbered = keyspace
+        .vschema
+        .as_ref()
+        .is_some_and(|schema| schema.sharded && schema.tables.values().any(|table| table.auto_increment.is_some()));
+    let of_type = |tablet_type: &TabletType| match keyspace.serving(*tablet_type) {
+        Serving::Sharded(shards) => {
+            let map = ShardMap::complete(shards.into_iter().map(|shard| shard.name.clone()));
+            Some((*tablet_type, map.map_err(|error| error.to_string())))
+        }
+        Serving::Whole(shard) if numbered => {
+            Some((*tablet_type, ShardMap::complete([shard.name.clone()]).map_err(|e| e.to_string())))
+        }
+        Serving::Whole(_) | Serving::Nothing => None,
+    };
+    keyspace.spread = TabletType::ALL.iter().filter_map(of_type).collect();
 }
 
 fn replicas(keyspaces: &BTreeMap<String, Keyspace>) -> BTreeSet<TabletAlias> {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::View;
-use super::build::{Builder, concerns};
+use super::build::Builder;
 use crate::topology::{Topology, TopologyError, paths};
 
 /// How often the topology is asked for a sign of life.
@@ -56,7 +56,7 @@ async fn watch_once(
     loop {
         let changed = cluster.changed().await?;
         heard.send_replace(Some(Instant::now()));
-        if std::mem::take(&mut first) || changed.iter().any(concerns) {
+        if std::mem::take(&mut first) || changed.iter().any(paths::decides_routes) {
             views.send_replace(Arc::new(builder.build(cluster.revision(), cluster.entries())));
         }
     }

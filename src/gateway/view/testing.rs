@@ -78,6 +78,13 @@ impl Cluster {
         self.put(paths::tablet(&format!("zone1-{uid}").parse().unwrap()), &record);
     }
 
+    /// With a VSchema of customer's.
+    pub(in crate::gateway) fn vschema(mut self, text: &str) -> Self {
+        let vschema = crate::sharding::vschema::parse(text).unwrap();
+        self.put(paths::vschema(&"customer".parse().unwrap()), &vschema);
+        self
+    }
+
     /// With another replica of commerce.
     pub(in crate::gateway) fn replica(mut self, uid: u32) -> Self {
         self.tablet(uid, "commerce", &ShardName::unsharded(), "commerce", TabletType::Replica);

@@ -79,6 +79,8 @@ fn of_unreadable_rules_the_tables_are_refused_by_name() {
         kind: WorkflowKind::MoveTables,
         source_keyspace: "commerce".parse().unwrap(),
         target_keyspace: "customer".parse().unwrap(),
+        source_shards: Vec::new(),
+        target_shards: Vec::new(),
         name: "move".parse().unwrap(),
         tables: vec!["corder".parse().unwrap()],
         options: WorkflowOptions::default(),

@@ -69,22 +69,42 @@ pub(super) struct ServerMark {
 
 impl ClusterState {
     fn new(spec: &ClusterSpec) -> Self {
-        let members = spec.tablets().map(|(alias, keyspace, shard, primary)| MemberState {
-            alias,
-            keyspace: keyspace.clone(),
-            shard: shard.clone(),
-            tablet_type: if primary { TabletType::Primary } else { TabletType::Replica },
-            port: 0,
-            server: None,
-        });
-        Self {
+        let mut state = Self {
             format: FORMAT.into(),
             spec: spec.clone(),
             registered: false,
             keeper: None,
             etcd: spec.etcd.then(EtcdState::default),
-            members: members.collect(),
+            members: Vec::new(),
+        };
+        state.add_missing_members();
+        state
+    }
+
+    /// Adds the tablets of shards that have none; the place of the first of them.
+    pub(super) fn add_missing_members(&mut self) -> usize {
+        let (known, spec) = (self.members.len(), self.spec.clone());
+        let shards = spec.keyspaces.iter().flat_map(|keyspace| keyspace.shards.iter().map(move |s| (keyspace, s)));
+        let has = |member: &MemberState, keyspace: &LocalKeyspace, shard: &ShardName| {
+            member.keyspace.name == keyspace.name && member.shard == *shard
+        };
+        let new: Vec<_> =
+            shards.filter(|(keyspace, shard)| !self.members.iter().any(|m| has(m, keyspace, shard))).collect();
+        let mut highest = self.members.iter().map(|member| member.alias.uid).max().unwrap_or(0);
+        for (keyspace, shard) in new {
+            for (alias, primary) in spec.tablets_above(highest) {
+                highest = alias.uid;
+                self.members.push(MemberState {
+                    alias,
+                    keyspace: keyspace.clone(),
+                    shard: shard.clone(),
+                    tablet_type: if primary { TabletType::Primary } else { TabletType::Replica },
+                    port: 0,
+                    server: None,
+                });
+            }
         }
+        known
     }
 
     /// Reads a folder's cluster; `None` if it holds none.

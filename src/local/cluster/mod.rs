@@ -10,6 +10,7 @@
 
 mod control;
 mod folder;
+mod grow;
 mod mark;
 mod register;
 mod secrets;
@@ -87,7 +88,7 @@ impl Cluster {
         };
         let topology = Topology::open(&spec.topology_address(&state), &spec.name).await?;
         let mut cluster = Self { members: Vec::new(), spec, secrets, etcd: None, topology, _lock: lock };
-        match cluster.start(&mut state, servers, &ports, etcd_ports, progress).await {
+        match cluster.start(&mut state, 0, servers, &ports, etcd_ports, progress).await {
             Ok(()) => Ok(cluster),
             Err(error) => {
                 if let Err(second) = cluster.stop().await {
@@ -98,10 +99,12 @@ impl Cluster {
         }
     }
 
-    /// From servers at rest to a registered cluster. If it fails, what was started is in `self`.
+    /// From servers at rest to a registered cluster; those of the members before `first` run already. If it fails, what was
+    /// started is in `self`.
     async fn start(
         &mut self,
         state: &mut ClusterState,
+        first: usize,
         servers: &Servers,
         ports: &Ports,
         etcd_ports: Option<EtcdPorts>,
@@ -112,15 +115,16 @@ impl Cluster {
         if let Some(ports) = etcd_ports {
             self.etcd = Some(Etcd::start(servers, &dir.join("etcd"), ports, lifetime).await?);
         }
-        register::follow_primaries(&self.topology, &mut state.members).await?;
-        let mut specs = Vec::with_capacity(state.members.len());
-        for member in &mut state.members {
+        let new = &mut state.members[first..];
+        register::follow_primaries(&self.topology, new).await?;
+        let mut specs = Vec::with_capacity(new.len());
+        for member in new {
             specs.push(self.server_spec(member, ports)?);
         }
         state.write(dir)?;
         let started = join_all(specs.into_iter().map(|spec| Mysqld::start(servers, spec))).await;
         let mut failure = None;
-        for (member, server) in state.members.iter().zip(started) {
+        for (member, server) in state.members[first..].iter().zip(started) {
             match server {
                 Ok(server) => self.members.push(Member::new(member, server)),
                 Err(error) => failure = failure.or(Some(error)),
@@ -128,12 +132,17 @@ impl Cluster {
         }
         match failure {
             Some(error) => Err(error),
-            None => self.make_ready(state, progress).await,
+            None => self.make_ready(state, first, progress).await,
         }
     }
 
-    async fn make_ready(&self, state: &mut ClusterState, progress: &dyn Progress) -> Result<(), LocalError> {
-        for (member, running) in state.members.iter_mut().zip(&self.members) {
+    async fn make_ready(
+        &self,
+        state: &mut ClusterState,
+        first: usize,
+        progress: &dyn Progress,
+    ) -> Result<(), LocalError> {
+        for (member, running) in state.members[first..].iter_mut().zip(&self.members) {
             let server = &running.server;
             member.server = mark_of(server.pid(), Some(server.socket()));
         }
@@ -159,7 +168,7 @@ impl Cluster {
         }))
         .await?;
         progress.stage(Stage::Register);
-        if state.registered {
+        if state.registered && first == 0 {
             register::refresh(&self.topology, &self.members).await?;
         } else {
             register::register(&self.topology, &self.spec, &self.members).await?;

@@ -132,15 +132,10 @@ impl ClusterSpec {
         shape(self) == shape(other)
     }
 
-    /// The tablets it has: alias, keyspace, shard, and whether it starts as the primary.
-    pub(super) fn tablets(&self) -> impl Iterator<Item = (TabletAlias, &LocalKeyspace, &ShardName, bool)> {
-        let shards = self.keyspaces.iter().flat_map(|k| k.shards.iter().map(move |shard| (k, shard)));
-        (1u32..).zip(shards).flat_map(move |(n, (keyspace, shard))| {
-            (0..=self.replicas).map(move |r| {
-                let alias = TabletAlias { cell: self.cell.clone(), uid: n * STRIDE + r };
-                (alias, keyspace, shard, r == 0)
-            })
-        })
+    /// The tablets of a shard whose numbers come after `highest`, and whether each starts as the primary.
+    pub(super) fn tablets_above(&self, highest: u32) -> impl Iterator<Item = (TabletAlias, bool)> {
+        let first = (highest / STRIDE + 1) * STRIDE;
+        (0..=self.replicas).map(move |r| (TabletAlias { cell: self.cell.clone(), uid: first + r }, r == 0))
     }
 }
 
@@ -152,8 +147,9 @@ mod tests {
     fn tablets_are_numbered_as_in_vitess_examples() {
         let mut spec = ClusterSpec::commerce_and_customer("/x").unwrap();
         spec.replicas = 1;
-        let uids: Vec<(u32, bool)> = spec.tablets().map(|(alias, _, _, primary)| (alias.uid, primary)).collect();
-        assert_eq!(uids, [(100, true), (101, false), (200, true), (201, false)]);
+        let uids = |above| spec.tablets_above(above).map(|(alias, primary)| (alias.uid, primary)).collect::<Vec<_>>();
+        assert_eq!(uids(0), [(100, true), (101, false)]);
+        assert_eq!(uids(101), [(200, true), (201, false)]);
         assert!(spec.check().is_ok());
         spec.keyspaces.push(LocalKeyspace::unsharded("commerce").unwrap());
         assert!(spec.check().is_err());

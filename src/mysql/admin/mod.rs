@@ -19,5 +19,5 @@ pub use sidecar::{
     FENCES, Part, SIDECAR, STREAMS, create_part, drop_part_if_empty, drop_sidecar_if_empty, lock_sidecar, part_exists,
     unlock_sidecar,
 };
-pub use state::{GtidState, PreparedXa, gtid_state, wait_for_executed_gtid_set, xa_recover};
+pub use state::{GtidState, OWNED, Owned, PreparedXa, gtid_owned, gtid_state, wait_for_executed_gtid_set, xa_recover};
 pub use transactions::{OpenTransaction, open_transactions};

@@ -27,7 +27,8 @@ pub struct Part {
 }
 
 /// Checkpoints and copy progress, on a stream's target.
-pub const STREAMS: Part = Part { tables: &["stream", "copy_table", "copy_chunk"], create: CREATE_STREAMS };
+pub const STREAMS: Part =
+    Part { tables: &["stream", "copy_table", "copy_chunk", "conflict", "lane"], create: CREATE_STREAMS };
 
 /// Fences, on every primary with tables that a workflow may close to writers.
 pub const FENCES: Part = Part { tables: &["fence"], create: &[CREATE_FENCE] };
@@ -54,6 +55,7 @@ const CREATE_STREAMS: &[&str] = &[
         owner_token BIGINT UNSIGNED NOT NULL DEFAULT 0,
         position LONGTEXT CHARACTER SET ascii NOT NULL COMMENT 'GTIDs applied or irrelevant',
         ceiling LONGTEXT CHARACTER SET ascii NOT NULL COMMENT 'GTIDs whose effects may be present before position has them',
+        settled LONGTEXT CHARACTER SET ascii NULL COMMENT 'the same by settling conflicts',
         source_uuid CHAR(36) CHARACTER SET ascii NULL,
         last_gtid VARCHAR(100) CHARACTER SET ascii NULL,
         last_committed_us BIGINT UNSIGNED NULL,
@@ -67,6 +69,7 @@ const CREATE_STREAMS: &[&str] = &[
         rows_copied BIGINT UNSIGNED NOT NULL DEFAULT 0,
         bytes_copied BIGINT UNSIGNED NOT NULL DEFAULT 0,
         deferred LONGTEXT NOT NULL COMMENT 'keys to add after the copy, JSON',
+        begun TINYINT NOT NULL DEFAULT 0 COMMENT '1: holds rows of chunks that are copied again',
         PRIMARY KEY (stream_id, table_name)
     ) ENGINE=InnoDB COMMENT 'shardlift: copy state of each moved table'",
     "CREATE TABLE IF NOT EXISTS _shardlift.copy_chunk (
@@ -77,9 +80,25 @@ const CREATE_STREAMS: &[&str] = &[
         upper_key LONGBLOB NULL COMMENT 'inclusive; NULL: to the end',
         rows_copied BIGINT UNSIGNED NOT NULL,
         bytes_copied BIGINT UNSIGNED NOT NULL,
-        ceiling LONGTEXT CHARACTER SET ascii NOT NULL COMMENT 'gtid_executed of the source after the chunk was read',
+        ceiling LONGTEXT CHARACTER SET ascii NOT NULL COMMENT 'what the chunk may show: GTIDs of the source',
         PRIMARY KEY (stream_id, table_name, seq)
     ) ENGINE=InnoDB COMMENT 'shardlift: chunks copied'",
+    "CREATE TABLE IF NOT EXISTS _shardlift.conflict (
+        workflow_uid CHAR(36) CHARACTER SET ascii NOT NULL,
+        direction VARCHAR(8) CHARACTER SET ascii NOT NULL,
+        target_shard VARCHAR(64) NOT NULL,
+        table_name VARCHAR(64) NOT NULL,
+        index_name VARCHAR(64) NOT NULL,
+        digest BINARY(32) NOT NULL COMMENT 'SHA-256 of the values',
+        key_values LONGBLOB NOT NULL,
+        PRIMARY KEY (workflow_uid, direction, target_shard, table_name, index_name, digest)
+    ) ENGINE=InnoDB COMMENT 'shardlift: keys that several sources have written, to be read again'",
+    "CREATE TABLE IF NOT EXISTS _shardlift.lane (
+        stream_id BIGINT UNSIGNED NOT NULL,
+        lane INT UNSIGNED NOT NULL,
+        batches BIGINT UNSIGNED NOT NULL COMMENT 'marks transactions without the position as a stream''s own',
+        PRIMARY KEY (stream_id, lane)
+    ) ENGINE=InnoDB COMMENT 'shardlift: transactions of a stream that do not move its position'",
 ];
 
 const SIDECAR_LOCK: &str = "shardlift/sidecar";

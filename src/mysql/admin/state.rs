@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    model::GtidSet,
+    model::{Gtid, GtidSet},
     mysql::{MysqlError, quote},
 };
 
@@ -33,6 +33,50 @@ pub async fn gtid_state(session: &mut Session) -> Result<GtidState, MysqlError> 
         executed: set(1).ok_or(bad("gtid_executed is not a GTID set"))?,
         purged: set(2).ok_or(bad("gtid_purged is not a GTID set"))?,
     })
+}
+
+/// Reads `@@gtid_owned`: transactions that have a GTID and are not executed yet. Those that the server itself numbers, `own`,
+/// are in its binlog by then, and may be visible already; others may be long from either.
+pub async fn gtid_owned(session: &mut Session) -> Result<Owned, MysqlError> {
+    let row = session.row(OWNED).await?;
+    let (text, uuid) = row.map(|row| (row.text(0).unwrap_or_default(), row.text(1))).unwrap_or_default();
+    let bad = MysqlError::Unexpected { what: "gtid_owned is not a list of GTIDs" };
+    Owned::read(&text, uuid.as_deref().unwrap_or_default()).ok_or(bad)
+}
+
+/// The query for what [`Owned::read`] reads.
+pub const OWNED: &str = "SELECT @@global.gtid_owned, @@global.server_uuid";
+
+/// What sessions have a GTID for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Owned {
+    /// All of it.
+    pub all: GtidSet,
+    /// What the server has numbered.
+    pub own: GtidSet,
+}
+
+impl Owned {
+    /// Reads `uuid:4#12:5#13,…`, where the numbers after # are sessions.
+    pub fn read(text: &str, server_uuid: &str) -> Option<Self> {
+        let server: Uuid = server_uuid.parse().ok()?;
+        let mut plain = String::with_capacity(text.len());
+        let mut session = false;
+        for c in text.chars() {
+            session = c == '#' || (session && c.is_ascii_digit());
+            if !session {
+                plain.push(c);
+            }
+        }
+        let all: GtidSet = plain.parse().ok()?;
+        let mut foreign = GtidSet::new();
+        for (source, intervals) in all.iter().filter(|(source, _)| source.uuid != server) {
+            for number in intervals.iter().flat_map(|interval| interval.first..=interval.last) {
+                foreign.add(&Gtid { source: source.clone(), number });
+            }
+        }
+        Some(Self { own: all.minus(&foreign), all })
+    }
 }
 
 /// Waits until everything in `set` is executed, and so visible, on this server; `false` if `wait` passes before. A set
@@ -78,4 +122,19 @@ pub async fn xa_recover(session: &mut Session) -> Result<Vec<PreparedXa>, MysqlE
         }
     };
     rows.into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owned_transactions_are_read_without_their_sessions() {
+        let own = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+        let text = format!("4e11fa47-71ca-11e1-9e33-c80aa9429562:9#3,\n{own}:3#17:4#18:tag:7#19#20");
+        let owned = Owned::read(&text, own).unwrap();
+        assert_eq!(owned.own.to_string(), format!("{own}:3-4:tag:7"));
+        assert_eq!((owned.all.count(), Owned::read("", own)), (4, Some(Owned::default())));
+        assert_eq!(Owned::read("x", own), None);
+    }
 }

@@ -6,10 +6,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use crate::mysql::MysqlError;
 
 use super::session::{Record, Session};
 
+/// A string cannot be converted.
+const UNREADABLE: u16 = 3854;
+const TRIES: u32 = 20;
+const AGAIN: Duration = Duration::from_millis(10);
 /// How much of a statement is shown, characters.
 const SHOWN: usize = 120;
 
@@ -50,12 +56,18 @@ impl fmt::Display for OpenTransaction {
 /// Those of at least this age, the oldest first, this session's own left out. Needs PROCESS.
 pub async fn open_transactions(session: &mut Session, at_least: Duration) -> Result<Vec<OpenTransaction>, MysqlError> {
     // trx_started is in the system's time zone whatever the session's is.
-    let transactions = session
-        .rows(
-            "SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')), \
-             trx_query, trx_rows_modified + trx_rows_locked > 0 FROM information_schema.INNODB_TRX",
-        )
-        .await?;
+    const SELECT: &str = "SELECT trx_mysql_thread_id, \
+        TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')), \
+        trx_query, trx_rows_modified + trx_rows_locked > 0 FROM information_schema.INNODB_TRX";
+    let mut tries = 0;
+    let transactions = loop {
+        tries += 1;
+        match session.rows(SELECT).await {
+            // Somebody runs a statement in `binary`, as our streams do, and it is no utf8mb3: it will have ended soon.
+            Err(error) if error.code() == Some(UNREADABLE) && tries < TRIES => sleep(AGAIN).await,
+            answer => break answer?,
+        }
+    };
     let own = session.row("SELECT CONNECTION_ID()").await?.and_then(|row| row.number(0)).unwrap_or_default();
     let processes = session.rows("SHOW FULL PROCESSLIST").await?;
     let processes: HashMap<u64, &Record> =

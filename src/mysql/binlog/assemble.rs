@@ -15,6 +15,7 @@ use super::event::{Event, kind};
 use super::gtid::Begin;
 use super::plan::Plan;
 use super::query::{Query, Statement};
+use super::reader::Assemble;
 use super::rows::{Action, RowsError, RowsHead};
 use super::table_map::TableMap;
 use super::{Ddl, SourceEvent, Tables};
@@ -72,19 +73,20 @@ impl Assembler {
         let (maps, ready) = (HashMap::new(), VecDeque::new());
         Assembler { tables, piece_bytes, maps, open: None, place: Place::default(), ready }
     }
+}
 
-    /// The next finished event, if there is one.
-    pub fn take(&mut self) -> Option<SourceEvent> {
+impl Assemble for Assembler {
+    type Item = SourceEvent;
+
+    fn take(&mut self) -> Option<SourceEvent> {
         self.ready.pop_front()
     }
 
-    /// The last transaction begun.
-    pub fn place(&self) -> &Place {
+    fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Takes the next event of the stream, payloads already unpacked.
-    pub fn feed(&mut self, event: &Event<'_>) -> Result<(), BinlogError> {
+    fn feed(&mut self, event: &Event<'_>) -> Result<(), BinlogError> {
         let body = event.body;
         match event.kind {
             kind::GTID => self.begin(Begin::parse(body)),
@@ -129,7 +131,9 @@ impl Assembler {
             kind => Err(BinlogError::UnknownEvent { place: self.place.clone(), kind }),
         }
     }
+}
 
+impl Assembler {
     fn begin(&mut self, begin: Result<Begin, Malformed>) -> Result<(), BinlogError> {
         let begin = self.read(begin)?;
         if self.open.is_some() {

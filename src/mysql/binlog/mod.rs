@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`reader`] | the connection, the watchdog, compressed payloads |
 //! | [`assemble`] | events → transactions |
+//! | [`outline`] | events → what each transaction touched, no row decoded |
 //! | [`event`], [`gtid`], [`query`], [`ddl`], [`payload`], [`table_map`] | single kinds of events |
 //! | [`plan`], [`rows`], [`form`] | rows of a moved table → [`crate::model::RowChange`] |
 //! | [`number`], [`decimal`], [`temporal`], [`json`] | values → text |
@@ -26,6 +27,7 @@ pub mod form;
 pub mod gtid;
 pub mod json;
 pub mod number;
+pub mod outline;
 pub mod payload;
 pub mod plan;
 pub mod query;
@@ -38,7 +40,7 @@ pub mod tokens;
 pub use ddl::Scope;
 pub use error::{BinlogError, Place, Retry};
 pub use payload::MAX_EVENT;
-pub use reader::{BinlogOptions, BinlogReader};
+pub use reader::{Assemble, BinlogOptions, BinlogReader};
 
 /// Which tables are moved, and what they look like at this point of the binlog.
 pub trait Tables: Send + Sync {

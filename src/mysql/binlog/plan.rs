@@ -26,6 +26,8 @@ pub struct Plan {
     pub stored: Vec<usize>,
     /// Where the values of `table.key` stand in an image.
     pub key: Vec<usize>,
+    /// Where the values of `table.sharding` stand in an image.
+    pub sharding: Vec<usize>,
 }
 
 impl Plan {
@@ -57,7 +59,8 @@ impl Plan {
         }
         let stored = table.columns.iter().map(|column| column.ordinal).collect();
         let key = table.key_columns().map(|column| column.ordinal).collect();
-        Ok(Plan { table, forms, stored, key })
+        let sharding = table.sharding_columns().map(|column| column.ordinal).collect();
+        Ok(Plan { table, forms, stored, key, sharding })
     }
 }
 
@@ -141,7 +144,15 @@ mod tests {
         let column = Column { name: "a".into(), kind, nullable: false, zerofill: false, ordinal: 0 };
         let key = Key { name: "PRIMARY".into(), columns: vec![0] };
         let name = TableName::new("t").unwrap();
-        Arc::new(TableDef { name, columns: vec![column], column_count: 1, key, other_unique: false, cascades: false })
+        Arc::new(TableDef {
+            name,
+            columns: vec![column],
+            column_count: 1,
+            key,
+            other_unique: false,
+            cascades: false,
+            sharding: vec![],
+        })
     }
 
     fn map(code: u8, metadata: u16) -> MapColumn<'static> {

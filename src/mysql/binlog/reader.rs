@@ -13,13 +13,16 @@ use crate::model::GtidSet;
 use crate::mysql::wire::{ConnectOptions, Dump, Wire};
 use crate::mysql::{Login, MysqlError};
 
+use super::Tables;
 use super::assemble::Assembler;
 use super::error::{BinlogError, Place};
 use super::event::{Event, EventError, HEADER, kind};
 use super::gtid::dump_request;
+use super::outline::Outliner;
 use super::payload::{MAX_EVENT, Unpacker};
-use super::{SourceEvent, Tables};
 
+/// How often an idle server says that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Heartbeat periods without a word after which the source is given up.
 const PATIENCE: u32 = 3;
 /// The least patience for the first event: the server sends no heartbeats while it looks through the heads of all its binlog
@@ -46,11 +49,13 @@ pub struct BinlogOptions {
 impl BinlogOptions {
     /// From `from` on, with a server id of its own, a heartbeat each second and pieces of 8 MiB.
     pub fn new(from: GtidSet, tables: Arc<dyn Tables>) -> Self {
-        // Ids that people choose are small.
-        let server_id = rand::random::<u32>() | 1 << 31;
-        let heartbeat = Duration::from_secs(1);
-        BinlogOptions { from, server_id, heartbeat, piece_bytes: 8 << 20, tables }
+        BinlogOptions { from, server_id: drawn_server_id(), heartbeat: HEARTBEAT, piece_bytes: 8 << 20, tables }
     }
+}
+
+fn drawn_server_id() -> u32 {
+    // Ids that people choose are small.
+    rand::random::<u32>() | 1 << 31
 }
 
 impl std::fmt::Debug for BinlogOptions {
@@ -60,11 +65,26 @@ impl std::fmt::Debug for BinlogOptions {
     }
 }
 
-/// Reads a server's binlog.
+/// Makes something of events, payloads already unpacked.
+pub trait Assemble {
+    /// What it makes.
+    type Item;
+
+    /// Takes the next event of the stream.
+    fn feed(&mut self, event: &Event<'_>) -> Result<(), BinlogError>;
+
+    /// The next thing that is finished, if there is one.
+    fn take(&mut self) -> Option<Self::Item>;
+
+    /// The last transaction begun.
+    fn place(&self) -> &Place;
+}
+
+/// Reads a server's binlog, as whole transactions unless another assembler makes something else of it.
 #[derive(Debug)]
-pub struct BinlogReader {
+pub struct BinlogReader<A = Assembler> {
     dump: Dump,
-    assembler: Assembler,
+    assembler: A,
     /// The compressed transaction under way: its place in the packet, and its unpacker.
     unpacking: Option<(Range<usize>, Unpacker)>,
     silence: Duration,
@@ -81,8 +101,28 @@ impl BinlogReader {
     }
 
     /// Asks the server behind `wire` for its binlog. `wire` should accept packets of [`MAX_EVENT`] bytes.
-    pub async fn open(mut wire: Wire, options: BinlogOptions) -> Result<Self, BinlogError> {
-        let period = options.heartbeat.max(Duration::from_millis(1));
+    pub async fn open(wire: Wire, options: BinlogOptions) -> Result<Self, BinlogError> {
+        let BinlogOptions { from, server_id, heartbeat, piece_bytes, tables } = options;
+        Self::ask(wire, &from, server_id, heartbeat, Assembler::new(tables, piece_bytes)).await
+    }
+}
+
+impl BinlogReader<Outliner> {
+    /// Asks the server behind `wire` for what follows `from` in its binlog, to be looked over only.
+    pub async fn outlines(wire: Wire, from: &GtidSet) -> Result<Self, BinlogError> {
+        Self::ask(wire, from, drawn_server_id(), HEARTBEAT, Outliner::default()).await
+    }
+}
+
+impl<A: Assemble> BinlogReader<A> {
+    async fn ask(
+        mut wire: Wire,
+        from: &GtidSet,
+        server_id: u32,
+        heartbeat: Duration,
+        assembler: A,
+    ) -> Result<Self, BinlogError> {
+        let period = heartbeat.max(Duration::from_millis(1));
         let nanos = period.as_nanos();
         let uuid = Uuid::new_v4();
         // Servers before 8.0.26 know the older names only. A uuid of our own keeps the server from taking us for a dead
@@ -93,18 +133,16 @@ impl BinlogReader {
         );
         wire.execute(settings.as_bytes()).await?;
         let place = Place::default();
-        let request =
-            dump_request(&options.from, options.server_id).map_err(|error| BinlogError::malformed(&place, error))?;
+        let request = dump_request(from, server_id).map_err(|error| BinlogError::malformed(&place, error))?;
         let silence = period * PATIENCE;
         let first = silence.max(FIRST_WORD);
         wire.set_read_timeout(first);
         let dump = wire.dump(&request).await?;
-        let assembler = Assembler::new(options.tables, options.piece_bytes);
         Ok(BinlogReader { dump, assembler, unpacking: None, silence, patience: first, spent: false })
     }
 
     /// Waits for the next thing that happened.
-    pub async fn next(&mut self) -> Result<SourceEvent, BinlogError> {
+    pub async fn next(&mut self) -> Result<A::Item, BinlogError> {
         if self.spent {
             return Err(BinlogError::Spent);
         }

@@ -1,7 +1,7 @@
 //! Row events of a moved table, decoded column by column into [`RowChange`]s.
 //!
 //! Values are found in the event's own bytes and their text is written straight into the row: nothing is allocated per value.
-//! Of a before image only the key is kept. Invariant: an image that lacks a column is an error, never a row with NULLs.
+//! Of a before image only the key and the sharding columns are kept. Invariant: an image that lacks a column is an error, never a row with NULLs.
 //! Source: mysql-server/libs/mysql/binlog/event/rows_event.h, `Rows_event`.
 
 use crate::model::{Row, RowBuilder, RowChange};
@@ -75,10 +75,13 @@ impl<'a> RowsHead<'a> {
         }
         let mut values = Vec::with_capacity(count);
         while !cursor.is_empty() {
-            let mut change = RowChange { table: plan.table.clone(), before: None, after: None };
+            let mut change = RowChange { table: plan.table.clone(), before: None, was_at: None, after: None };
             if action != Action::Insert {
                 image(&mut cursor, &plan.forms, &mut values)?;
                 change.before = Some(row(plan, &plan.key, &values)?);
+                if !plan.sharding.is_empty() {
+                    change.was_at = Some(row(plan, &plan.sharding, &values)?);
+                }
             }
             if action != Action::Delete {
                 image(&mut cursor, &plan.forms, &mut values)?;
@@ -141,7 +144,8 @@ mod tests {
         ];
         let key = Key { name: "PRIMARY".into(), columns: vec![2, 0] };
         let name = TableName::new("t").unwrap();
-        let table = TableDef { name, columns, column_count: 4, key, other_unique: false, cascades: false };
+        let table =
+            TableDef { name, columns, column_count: 4, key, other_unique: false, cascades: false, sharding: vec![] };
         let map = |code, metadata| MapColumn { code, metadata, unsigned: None, collation: None, name: None };
         let maps = [map(types::TINY, 0), map(types::VARCHAR, 20), map(types::TINY, 0), map(types::SHORT, 0)];
         Plan::new(Arc::new(table), &maps).unwrap()

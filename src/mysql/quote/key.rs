@@ -248,6 +248,7 @@ mod tests {
             key: Key { name: "PRIMARY".into(), columns: (0..kinds.len()).collect() },
             other_unique: false,
             cascades: false,
+            sharding: vec![],
         }
     }
 

@@ -71,7 +71,15 @@ pub fn define(info: &TableInfo) -> Result<TableDef, Vec<Unfit>> {
         (Some(name), Some(key)) if unfit.is_empty() => {
             let other_unique = info.keys.iter().any(|other| other.unique && other.name != key.name);
             // Whose foreign keys refer to it is not in its own definition: see `read_source_tables`.
-            Ok(TableDef { name, columns, column_count: info.columns.len(), key, other_unique, cascades: false })
+            Ok(TableDef {
+                name,
+                columns,
+                column_count: info.columns.len(),
+                key,
+                other_unique,
+                cascades: false,
+                sharding: Vec::new(),
+            })
         }
         _ => Err(unfit),
     }

@@ -4,12 +4,14 @@
 //! a few statements; [`define`] judges whether a table can be moved and turns it into a [`TableDef`](crate::model::TableDef);
 //! [`read_source_tables`] does all of it for tables that must be fit.
 
+mod auto_increment;
 mod define;
 mod kind;
 mod read;
 mod secondary;
 mod source;
 
+pub use auto_increment::without_auto_increment;
 pub use define::{Unfit, define, differences};
 pub use kind::column_kind;
 pub use read::{read_foreign_keys, read_tables};

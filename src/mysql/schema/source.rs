@@ -1,11 +1,11 @@
 //! Everything the copy needs to know of the tables it reads.
 
 use crate::{
-    model::{DatabaseName, TableDef, TableName},
+    model::{DatabaseName, Key, TableDef, TableName},
     mysql::{MysqlError, admin::Session, quote},
 };
 
-use super::{SecondaryKey, Unfit, deferrable_keys, define, read_foreign_keys, read_tables};
+use super::{KeyPart, SecondaryKey, TableInfo, Unfit, deferrable_keys, define, read_foreign_keys, read_tables};
 
 /// A table to be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub struct SourceTable {
     pub data_bytes: u64,
     /// Keys that may be left off until the rows are there.
     pub deferrable: Vec<SecondaryKey>,
+    /// Unique keys besides [`TableDef::key`] that are over whole stored columns.
+    pub uniques: Vec<Key>,
+    /// The names of those that are over something else: a part of a column, an expression, a generated column.
+    pub odd_uniques: Vec<String>,
 }
 
 /// Why tables could not be read for copying.
@@ -69,6 +73,7 @@ pub async fn read_source_tables(
         let show = format!("SHOW CREATE TABLE {}", quote::table_name(database, table));
         let create = session.row(&show).await?.and_then(|row| row.text(1)).ok_or_else(missing)?;
         let deferrable = deferrable_keys(info, &create, &def.key.name, &foreign_keys, database.as_str());
+        let (uniques, odd_uniques) = other_uniques(info, &def);
         sources.push(SourceTable {
             def,
             create,
@@ -76,7 +81,23 @@ pub async fn read_source_tables(
             avg_row_bytes: info.avg_row_bytes,
             data_bytes: info.data_bytes,
             deferrable,
+            uniques,
+            odd_uniques,
         });
     }
     Ok(sources)
+}
+
+/// The unique keys besides the one rows are found by; the names of those that cannot be asked for by whole stored values.
+fn other_uniques(info: &TableInfo, def: &TableDef) -> (Vec<Key>, Vec<String>) {
+    let place = |name: &str| def.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+    let (mut whole, mut odd) = (Vec::new(), Vec::new());
+    for key in info.keys.iter().filter(|key| key.unique && key.name != def.key.name) {
+        let part = |part: &KeyPart| part.column.as_deref().filter(|_| part.prefix.is_none()).and_then(place);
+        match key.parts.iter().map(part).collect::<Option<Vec<_>>>() {
+            Some(columns) => whole.push(Key { name: key.name.clone(), columns }),
+            None => odd.push(key.name.clone()),
+        }
+    }
+    (whole, odd)
 }

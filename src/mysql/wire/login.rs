@@ -129,8 +129,6 @@ const ANNOUNCED_PACKET: u32 = 1 << 30;
 const UTF8MB4: u8 = 45;
 /// Where the answer to a greeting holds the collation, in one byte: after capabilities and packet size.
 const COLLATION_AT: usize = 8;
-/// Where a greeting holds the length of its challenge, counted from the NUL that ends the version text.
-const CHALLENGE_LENGTH_AT: usize = 21;
 
 const GREETING: &str = "the greeting";
 pub(super) const LOGIN: &str = "the login";
@@ -216,15 +214,7 @@ fn greeting(wire: &Wire) -> Result<HandshakePacket<'static>, MysqlError> {
         let refusal = reply::refusal(packet, CapabilityFlags::CLIENT_PROTOCOL_41);
         return Err(refusal.unwrap_or_else(|what| wire.violation(what)));
     }
-    // mysql_common computes with this length as an i8.
-    let version_end = packet.iter().position(|&byte| byte == 0).unwrap_or(packet.len());
-    if packet.first() != Some(&10) || packet.get(version_end + CHALLENGE_LENGTH_AT).is_none_or(|&len| len > 127) {
-        return Err(wire.violation("its greeting is not protocol 10".to_owned()));
-    }
-    match ParseBuf(packet).parse::<HandshakePacket<'_>>(()) {
-        Ok(greeting) => Ok(greeting.into_owned()),
-        Err(error) => Err(wire.violation(format!("malformed greeting: {error}"))),
-    }
+    reply::greeting(packet).map_err(|what| wire.violation(what))
 }
 
 /// Goes over to TLS where the endpoint's mode and the server say so.

@@ -3,12 +3,15 @@
 use mysql_common::{
     constants::{CapabilityFlags, StatusFlags},
     io::ParseBuf,
-    packets::{CommonOkPacket, ErrPacket, OkPacket, OkPacketDeserializer, ResultSetTerminator},
+    packets::{CommonOkPacket, ErrPacket, HandshakePacket, OkPacket, OkPacketDeserializer, ResultSetTerminator},
 };
 
 use crate::mysql::error::MysqlError;
 
 use super::frame::MAX_FRAME;
+
+/// Where a greeting holds the length of its challenge, counted from the NUL that ends the version text.
+const CHALLENGE_LENGTH_AT: usize = 21;
 
 /// How a statement without rows ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +90,17 @@ pub enum RowPacket {
     End(Done),
     /// The statement failed midway.
     Refused(MysqlError),
+}
+
+/// Reads a server's greeting, which is no refusal; `Err` says what is malformed.
+pub fn greeting(packet: &[u8]) -> Result<HandshakePacket<'static>, String> {
+    // mysql_common computes with the challenge's length as an i8.
+    let version_end = packet.iter().position(|&byte| byte == 0).unwrap_or(packet.len());
+    if packet.first() != Some(&10) || packet.get(version_end + CHALLENGE_LENGTH_AT).is_none_or(|&len| len > 127) {
+        return Err("its greeting is not protocol 10".to_owned());
+    }
+    let read = ParseBuf(packet).parse::<HandshakePacket<'_>>(());
+    read.map(HandshakePacket::into_owned).map_err(|error| format!("malformed greeting: {error}"))
 }
 
 /// Reads the first packet of an answer; `Err` says what is malformed.

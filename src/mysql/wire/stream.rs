@@ -20,11 +20,19 @@ use crate::mysql::endpoint::Address;
 const PROBE_AFTER: Duration = Duration::from_secs(30);
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
+/// What is sent must be taken within this, else the system ends the connection; for silent peers too it counts in place of
+/// [`PROBES`]. Longer than what a peer may legally do without reading: `innodb_lock_wait_timeout`, our own write timeouts.
+#[cfg(target_os = "linux")]
+const UNTAKEN: Duration = Duration::from_secs(90);
 
-/// Has the system find out within a minute that a silent peer is gone which has not said so.
+/// Has the system find out within a minute and a half that a peer is gone which has not said so, whether it is silent or
+/// owes us acknowledgements.
 pub fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES);
-    SockRef::from(stream).set_tcp_keepalive(&probes)
+    let socket = SockRef::from(stream);
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNTAKEN))?;
+    socket.set_tcp_keepalive(&probes)
 }
 
 /// A connected stream.
@@ -94,5 +102,26 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, inner => inner.poll_shutdown(cx))
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn both_ends_look_for_dead_peers() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let Stream::Tcp(ours) = Stream::open(&address).await.unwrap() else { panic!("not TCP") };
+        let (theirs, _) = listener.accept().await.unwrap();
+        keep_alive(&theirs).unwrap();
+        for stream in [&ours, &theirs] {
+            let socket = SockRef::from(stream);
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), PROBE_AFTER);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNTAKEN));
+        }
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::classify::classify;
 pub use self::options::EtcdOptions;
+pub(super) use self::options::without_secrets;
 use self::request::{end_of, entry, request};
 use super::store::{
     Answer, Compare, DEADLINE, LeaseId, Listing, Reading, Revision, Store, StoreError, Txn, TxnOutcome, WATCH_BUFFER,

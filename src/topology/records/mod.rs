@@ -3,9 +3,12 @@
 //! Invariant: a record written by a newer release is refused, never half understood.
 
 mod cluster;
+mod mixes;
 mod pause;
 mod presence;
 mod rules;
+mod schema_change;
+mod vschema;
 mod workflow;
 
 use serde::Serialize;
@@ -13,9 +16,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use cluster::{CellRecord, Keyspace, Shard, Tablet};
+pub use mixes::{Mix, Mixes};
 pub use pause::Pause;
 pub use presence::{EnginePresence, GatewayPresence, Owner};
-pub use workflow::{Log, LogLine, Status, Stopped, TableStatus, Workflow};
+pub use schema_change::{SchemaChange, ShardProgress};
+pub use workflow::{Log, LogLine, Status, Stopped, StreamStatus, TableStatus, Workflow};
 
 /// A kind of record. Stored as a JSON object with the field `version` beside the type's own.
 pub trait Record: Serialize + DeserializeOwned {

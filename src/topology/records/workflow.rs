@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Record;
+use crate::model::closed::ClosedSide;
 use crate::model::fence::Epoch;
 use crate::model::routing::TableMove;
 use crate::model::switch::{Direction, Switch};
-use crate::model::workflow::{Completion, Desired, StreamState, TabletType, Throttle, WorkflowSpec};
-use crate::model::{Gtid, InstanceId, KeyspaceName, TableName};
+use crate::model::workflow::{Completion, Desired, StreamState, TabletType, Throttle, WorkflowKind, WorkflowSpec};
+use crate::model::{Gtid, InstanceId, ShardName, TableName};
 
 /// The most lines a workflow's log keeps.
 pub const LOG_LINES: usize = 200;
@@ -49,6 +50,9 @@ pub struct Workflow {
     /// The last switch asked for.
     #[serde(default)]
     pub switch: Option<Switch>,
+    /// The side that the last switch of writes has closed.
+    #[serde(default)]
+    pub closed: Option<ClosedSide>,
     /// How it is to be completed.
     #[serde(default)]
     pub completion: Option<Completion>,
@@ -75,16 +79,8 @@ impl Workflow {
             way_back: true,
             epoch: Epoch::default(),
             switch: None,
+            closed: None,
             completion: None,
-        }
-    }
-
-    /// The side that takes the writes.
-    pub fn writes_at(&self) -> &KeyspaceName {
-        if self.switched.contains(&TabletType::Primary) {
-            &self.spec.target_keyspace
-        } else {
-            &self.spec.source_keyspace
         }
     }
 
@@ -98,14 +94,14 @@ impl Workflow {
         self.switch.as_ref().filter(|switch| !switch.phase.is_settled())
     }
 
-    /// The routing rules that say where its traffic goes.
-    pub fn rules(&self) -> TableMove {
-        TableMove {
+    /// The routing rules that say where its traffic goes, where rules do and not the shards' own records.
+    pub fn rules(&self) -> Option<TableMove> {
+        (self.spec.kind == WorkflowKind::MoveTables).then(|| TableMove {
             source: self.spec.source_keyspace.clone(),
             target: self.spec.target_keyspace.clone(),
             tables: self.spec.tables.iter().cloned().collect(),
             switched: self.switched.clone(),
-        }
+        })
     }
 }
 
@@ -122,7 +118,8 @@ pub struct Stopped {
 
 impl Record for Workflow {
     const KIND: &'static str = "workflow";
-    const VERSION: u32 = 1;
+    /// 2: the shards are named; a release that knows one shard a side would take another one for it.
+    const VERSION: u32 = 2;
 }
 
 /// One table in a report.
@@ -145,11 +142,11 @@ pub struct Status {
     pub engine: InstanceId,
     /// When, seconds since the Unix epoch.
     pub at: u64,
-    /// Where the stream is.
+    /// Where the workflow is: where the stream that is furthest behind is.
     pub state: StreamState,
     /// In words, when there is something to say: what it waits for, why it failed.
     pub message: String,
-    /// Age of the newest source state the target has, milliseconds.
+    /// Age of the newest source state the target has, milliseconds; of several the oldest.
     pub lag_ms: Option<u64>,
     /// The applied position, cut where it is long.
     pub position: String,
@@ -171,6 +168,26 @@ pub struct Status {
     pub tables: BTreeMap<TableName, TableStatus>,
     /// How many tables there are in all.
     pub table_count: u64,
+    /// By source shard, in their order; none before any stream has run.
+    #[serde(default)]
+    pub streams: Vec<StreamStatus>,
+}
+
+/// One stream in a report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamStatus {
+    /// The shard that is read.
+    pub source_shard: ShardName,
+    /// Where the stream is.
+    pub state: StreamState,
+    /// In words, when there is something to say.
+    pub message: String,
+    /// Age of the newest state of the source that all targets have, milliseconds.
+    pub lag_ms: Option<u64>,
+    /// What all targets have, cut where it is long.
+    pub position: String,
+    /// Rows it has copied.
+    pub rows: u64,
 }
 
 impl Record for Status {

@@ -1,7 +1,8 @@
 //! The embedded backend: one SQLite file in WAL mode, shared by several processes on one host.
 //!
 //! Invariants: every write is one `BEGIN IMMEDIATE` transaction, durable once committed (see `schema`); all blocking
-//! happens on tokio's blocking threads, one call at a time per connection; a transaction past its deadline is not begun.
+//! happens on tokio's blocking threads, one call at a time per connection; a transaction past its deadline is not begun,
+//! and one that its caller has given up on before it had the write lock never happens (see `Effect`).
 
 mod apply;
 mod poll;
@@ -9,6 +10,7 @@ mod schema;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
@@ -34,11 +36,16 @@ pub struct SqliteStore {
     poller: Arc<Poller>,
 }
 
-/// Whether a call that broke off may have had an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effect {
-    None,
-    Unknown,
+/// Whether a call that broke off may have had an effect: taken once, by its job when that has the write lock, or by its
+/// caller when that waits no longer. Whoever comes second knows what the other did.
+#[derive(Debug, Clone, Default)]
+struct Effect(Arc<AtomicBool>);
+
+impl Effect {
+    /// True for the first of the two.
+    fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
 }
 
 impl SqliteStore {
@@ -48,7 +55,7 @@ impl SqliteStore {
         let opened =
             tokio::task::spawn_blocking(move || Ok((schema::open(&path)?, schema::open(&path)?, Poller::new(path))));
         let (writer, reader, poller) =
-            finish(opened, "opening the topology file", DEADLINE + GRACE, Effect::None).await?;
+            finish(opened, "opening the topology file", DEADLINE + GRACE, &Effect::default()).await?;
         Ok(Self {
             writer: Arc::new(Mutex::new(writer)),
             reader: Arc::new(Mutex::new(reader)),
@@ -59,15 +66,16 @@ impl SqliteStore {
     async fn run<T: Send + 'static>(
         connection: &Arc<Mutex<Connection>>,
         what: &'static str,
-        effect: Effect,
-        job: impl FnOnce(&mut Connection, Instant) -> Result<T, StoreError> + Send + 'static,
+        job: impl FnOnce(&mut Connection, Instant, &Effect) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let until = Instant::now() + DEADLINE;
         let mut connection = tokio::time::timeout(DEADLINE, connection.clone().lock_owned())
             .await
             .map_err(|_| unavailable(what, "earlier calls of this process still wait for the file"))?;
-        let running = tokio::task::spawn_blocking(move || job(&mut connection, until));
-        finish(running, what, until.saturating_duration_since(Instant::now()) + GRACE, effect).await
+        let effect = Effect::default();
+        let jobs = effect.clone();
+        let running = tokio::task::spawn_blocking(move || job(&mut connection, until, &jobs));
+        finish(running, what, until.saturating_duration_since(Instant::now()) + GRACE, &effect).await
     }
 
     /// Runs `job` in a write transaction, expired leases swept.
@@ -76,12 +84,12 @@ impl SqliteStore {
         what: &'static str,
         job: impl FnOnce(&Transaction<'_>, i64) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (answer, revision) = Self::run(&self.writer, what, Effect::Unknown, move |connection, until| {
+        let (answer, revision) = Self::run(&self.writer, what, move |connection, until, effect| {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(unavailable(what, "it waited too long for its turn"));
             }
-            write(connection, what, left, job)
+            write(connection, what, left, effect, job)
         })
         .await?;
         self.poller.announce(revision);
@@ -97,7 +105,7 @@ impl SqliteStore {
         let job = Arc::new(job);
         for swept in [false, true] {
             let job = job.clone();
-            let answer = Self::run(&self.reader, what, Effect::None, move |connection, _| {
+            let answer = Self::run(&self.reader, what, move |connection, _, _| {
                 let tx = connection.transaction().map_err(|e| schema::classify(e, what))?;
                 let stale = !swept && !apply::expired(&tx, apply::now_ms()?)?.is_empty();
                 if stale { Ok(None) } else { job(&tx).map(Some) }
@@ -154,11 +162,15 @@ fn write<T>(
     connection: &mut Connection,
     what: &str,
     wait: Duration,
+    effect: &Effect,
     job: impl FnOnce(&Transaction<'_>, i64) -> Result<T, StoreError>,
 ) -> Result<(T, Revision), StoreError> {
     let classed = |e| schema::classify(e, what);
     connection.busy_timeout(wait).map_err(classed)?;
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(classed)?;
+    if !effect.take() {
+        return Err(unavailable(what, "its caller has given up on it"));
+    }
     let now = apply::now_ms()?;
     apply::sweep(&tx, now)?;
     let answer = job(&tx, now)?;
@@ -174,17 +186,14 @@ async fn finish<T>(
     running: tokio::task::JoinHandle<Result<T, StoreError>>,
     what: &str,
     wait: Duration,
-    effect: Effect,
+    effect: &Effect,
 ) -> Result<T, StoreError> {
     let why = match tokio::time::timeout(wait, running).await {
         Ok(Ok(answer)) => return answer,
         Ok(Err(stopped)) => stopped.to_string(),
         Err(_) => format!("the file has not answered within {} s", wait.as_secs()),
     };
-    Err(match effect {
-        Effect::None => unavailable(what, &why),
-        Effect::Unknown => StoreError::Ambiguous { what: what.into(), why },
-    })
+    Err(if effect.take() { unavailable(what, &why) } else { StoreError::Ambiguous { what: what.into(), why } })
 }
 
 fn unavailable(what: &str, why: &str) -> StoreError {

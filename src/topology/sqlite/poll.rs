@@ -11,9 +11,9 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::super::store::{DEADLINE, Revision, StoreError};
-use super::{apply, schema, write};
+use super::{Effect, apply, schema, write};
 
-const TICK: Duration = Duration::from_millis(4);
+const TICK: Duration = Duration::from_millis(2);
 
 /// Tells watches the newest revision. Its thread starts with the first watch and ends soon after this is dropped.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ fn tick(path: &std::path::Path, state: &mut Option<State>) -> Result<Revision, S
     let now = apply::now_ms()?;
     let due = state.next_expiry.is_some_and(|expiry| expiry <= now);
     if due {
-        write(&mut state.db, "lease expiry", DEADLINE, |_, _| Ok(()))?;
+        write(&mut state.db, "lease expiry", DEADLINE, &Effect::default(), |_, _| Ok(()))?;
     }
     if due || version != state.version {
         state.version = version;

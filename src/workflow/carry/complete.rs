@@ -11,16 +11,8 @@ use crate::model::TableName;
 use crate::model::workflow::OldTables;
 use crate::mysql::quote;
 use crate::mysql::schema::read_tables;
+use crate::workflow::leftover::old_name;
 use crate::workflow::switch::SwitchError;
-
-/// The longest name MySQL takes, characters.
-const LONGEST: usize = 64;
-
-/// What an old table is renamed to; Vitess's form.
-pub fn old_name(table: &TableName) -> String {
-    let kept: String = table.as_str().chars().take(LONGEST - "__old".len()).collect();
-    format!("_{kept}_old")
-}
 
 /// Renames, drops or keeps them.
 pub async fn old_tables(side: &Side, tables: &[TableName], fate: OldTables) -> Result<(), SwitchError> {
@@ -55,15 +47,4 @@ pub async fn old_tables(side: &Side, tables: &[TableName], fate: OldTables) -> R
     }
     session.close().await;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn old_names_fit() {
-        assert_eq!(old_name(&"corder".parse().unwrap()), "_corder_old");
-        assert_eq!(old_name(&"x".repeat(64).parse().unwrap()).chars().count(), 64);
-    }
 }

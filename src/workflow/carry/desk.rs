@@ -6,7 +6,6 @@
 use tokio::time::Instant;
 
 use crate::engine::EngineError;
-use crate::engine::progress::Progress;
 use crate::engine::throttle::Valve;
 use crate::model::workflow::StreamState;
 use crate::model::{InstanceId, KeyspaceName, WorkflowName};
@@ -14,6 +13,7 @@ use crate::topology::records::{Log, Stopped, Workflow};
 use crate::topology::{OwnerGuard, Path, Topology, TopologyError, Txn, TxnOutcome, Versioned, paths};
 
 use super::report::{Reporter, note, now};
+use super::standing::Standing;
 
 /// The owner's desk for one workflow.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct Desk {
     path: Path,
     reporter: Reporter,
     reported: Instant,
-    progress: Progress,
+    standing: Standing,
     valve: Valve,
 }
 
@@ -40,12 +40,12 @@ impl Desk {
         guard: OwnerGuard,
         path: &Path,
         engine: InstanceId,
-        progress: Progress,
+        standing: Standing,
         valve: Valve,
     ) -> Option<Self> {
         let (keyspace, name) = paths::workflow_names(path)?;
         let (reporter, reported, path) = (Reporter::new(engine), Instant::now(), path.clone());
-        Some(Self { topology, guard, keyspace, name, path, reporter, reported, progress, valve })
+        Some(Self { topology, guard, keyspace, name, path, reporter, reported, standing, valve })
     }
 
     /// The workflow as operators call it.
@@ -95,7 +95,7 @@ impl Desk {
     /// Writes a report.
     pub async fn report(&mut self) -> Result<(), EngineError> {
         self.reported = Instant::now();
-        let status = self.reporter.status(&self.progress, &self.valve);
+        let status = self.reporter.status(&self.standing, &self.valve);
         let path = paths::status(&self.keyspace, &self.name);
         let txn = self.topology.put_leased(Txn::new(), &path, &status, self.guard.lease())?;
         self.topology.txn_as_owner(&self.guard, txn).await?;

@@ -7,15 +7,19 @@ use tokio::time::Instant;
 
 use crate::model::workflow::StreamState;
 use crate::model::{InstanceId, TableName};
-use crate::topology::records::{Log, Status, TableStatus};
+use crate::topology::records::{Log, Status, StreamStatus, TableStatus};
 
-use crate::engine::progress::{Progress, Snapshot};
+use crate::engine::progress::Snapshot;
 use crate::engine::throttle::Valve;
+
+use super::standing::Standing;
 
 /// Tables in one report; the rest are only counted. Keeps a report far below etcd's limits.
 const TABLES: usize = 200;
 /// A position is cut to this many characters in a report.
 const POSITION: usize = 512;
+/// And so is what a stream says of itself.
+const MESSAGE: usize = 512;
 
 /// Seconds since the Unix epoch.
 pub fn now() -> u64 {
@@ -37,8 +41,8 @@ impl Reporter {
     }
 
     /// The report of this moment.
-    pub fn status(&mut self, progress: &Progress, valve: &Valve) -> Status {
-        let snapshot = progress.snapshot();
+    pub fn status(&mut self, standing: &Standing, valve: &Valve) -> Status {
+        let snapshot = standing.snapshot();
         self.rate(&snapshot);
         let mut tables: Vec<_> = snapshot.tables.iter().collect();
         let table_count = tables.len() as u64;
@@ -52,14 +56,24 @@ impl Reporter {
             })
             .collect();
         let throttled = valve.reason().filter(|_| snapshot.state == StreamState::Copying);
-        let lag_ms = snapshot.lag().map(|lag| lag.as_millis() as u64);
+        let lag_ms = |snapshot: &Snapshot| snapshot.lag().map(|lag| lag.as_millis() as u64);
+        let cut = |text: &str, most| text.chars().take(most).collect::<String>();
+        let streams = standing.streams().into_iter().map(|(source_shard, stream)| StreamStatus {
+            source_shard,
+            state: stream.state,
+            lag_ms: lag_ms(&stream),
+            position: cut(&stream.position, POSITION),
+            rows: stream.tables.values().map(|table| table.rows).sum(),
+            message: cut(&stream.message, MESSAGE),
+        });
+        let streams = streams.collect();
         Status {
             engine: self.engine.clone(),
             at: now(),
             state: snapshot.state,
+            lag_ms: lag_ms(&snapshot),
             message: snapshot.message,
-            lag_ms,
-            position: snapshot.position.chars().take(POSITION).collect(),
+            position: cut(&snapshot.position, POSITION),
             copy_rows_per_second: self.rates.0,
             copy_bytes_per_second: self.rates.1,
             changes_per_second: self.rates.2,
@@ -69,6 +83,7 @@ impl Reporter {
             warning: snapshot.warning,
             tables,
             table_count,
+            streams,
         }
     }
 

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,18 +19,22 @@ use crate::engine::places::{self, Places};
 use crate::engine::progress::{Progress, Snapshot};
 use crate::engine::throttle::{Limits, Valve};
 use crate::failpoint::Failpoints;
+use crate::mapping::Flow;
 use crate::metrics::{EngineMetrics, Registered, WorkflowGauges};
 use crate::model::switch::{Phase, SwitchRequest};
 use crate::model::workflow::{Desired, StreamState};
 use crate::mysql::Credentials;
 use crate::topology::records::Workflow;
 use crate::topology::{OwnerGuard, Path, paths};
+use crate::workflow::watch::Watch;
 
 use super::desk::Desk;
 use super::settle;
+use super::standing::Standing;
 use super::streaming::Streaming;
 use super::strikes::Strikes;
 use super::supervisor::Supervisor;
+use crate::workflow::flows::flows;
 
 /// How often the record is looked at.
 const LOOK: Duration = Duration::from_millis(300);
@@ -44,19 +48,26 @@ const MOVING: Duration = Duration::from_secs(5);
 const STRIKES: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_TROUBLE: Duration = Duration::from_secs(1);
 
 /// Carries one workflow.
 #[derive(Debug)]
 pub struct Runner {
     pub(super) desk: Desk,
     pub(super) credentials: Credentials,
-    pub(super) progress: Progress,
+    pub(super) standing: Standing,
     limits: watch::Sender<Limits>,
     valve: Valve,
     pub(super) failpoints: Failpoints,
     pub(super) shutdown: CancellationToken,
     /// Whether the fences' rows are known to be there.
     fenced: bool,
+    /// How often the same thing could not be done, one time after the other.
+    troubles: u32,
+    /// Who watches the closed side.
+    pub(super) watch: Watch,
+    /// Held while something is done to fences here.
+    pub(super) hands: Option<OwnedMutexGuard<()>>,
     /// The committed switch whose new side is open.
     pub(super) opened: Option<Opened>,
     _shown: Option<Registered>,
@@ -73,8 +84,8 @@ pub(super) struct Opened {
 
 /// What ended a stream's run.
 enum Ended {
-    /// By itself.
-    Stream(Result<(), EngineError>),
+    /// By itself: every one of them well, or one of them not.
+    Stream(Result<(), Failure>),
     /// The record wants something else now.
     Wish,
     /// The record wants traffic switched.
@@ -83,13 +94,26 @@ enum Ended {
     Shutdown,
 }
 
+/// What a stream ended with, and what it had said of itself; where none was begun, nothing.
+struct Failure {
+    error: EngineError,
+    progress: Option<Progress>,
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self { error, progress: None }
+    }
+}
+
 impl Runner {
     /// For the workflow at `path`, claimed by `guard` for `engine`; `None` if that is no workflow's path.
     pub fn new(engine: &Supervisor, guard: OwnerGuard, path: &Path) -> Option<Self> {
         let (limits, receiver) = watch::channel(Limits::default());
-        let (progress, valve) = (Progress::default(), Valve::new(receiver));
+        let (standing, valve) = (Standing::default(), Valve::new(receiver));
         let topology = engine.topology.clone();
-        let desk = Desk::new(topology, guard, path, engine.id.clone(), progress.clone(), valve.clone())?;
+        let watch = Watch::start(topology.clone(), engine.credentials.clone());
+        let desk = Desk::new(topology, guard, path, engine.id.clone(), standing.clone(), valve.clone())?;
         Some(Self {
             desk,
             credentials: engine.credentials.clone(),
@@ -97,9 +121,12 @@ impl Runner {
             failpoints: engine.failpoints.clone(),
             shutdown: engine.shutdown.clone(),
             fenced: false,
+            troubles: 0,
+            watch,
+            hands: None,
             opened: None,
-            _shown: show(&engine.metrics, path, &progress, &valve),
-            progress,
+            _shown: show(&engine.metrics, path, &standing, &valve),
+            standing,
             valve,
         })
     }
@@ -113,6 +140,7 @@ impl Runner {
             () = lost.cancelled() => Err(EngineError::NotOwner),
         };
         if outcome.is_ok() {
+            self.last_look().await;
             self.desk.topology.release_owner(self.desk.guard).await?;
         }
         outcome
@@ -123,6 +151,7 @@ impl Runner {
         while !self.shutdown.is_cancelled() {
             let Some(record) = self.desk.read().await?.map(|found| found.record) else { return Ok(()) };
             self.limits.send_modify(|limits| limits.throttle = record.throttle);
+            self.look(&record).await?;
             if let Some(switch) = record.open_switch().cloned()
                 && !self.go_on_with(&record, &switch).await?
             {
@@ -137,27 +166,33 @@ impl Runner {
                     true => return Ok(()),
                     false => continue,
                 },
-                (Desired::Paused, _) => self.rest(StreamState::Stopped, "paused").await?,
+                (Desired::Paused, _) => {
+                    // Whoever resumes it finds the fences' rows anew.
+                    self.fenced = false;
+                    self.rest(StreamState::Stopped, "paused").await?;
+                }
                 (Desired::Running, Some(stopped)) => self.rest(stopped.state, &stopped.message.clone()).await?,
                 (Desired::Running, None) => match self.stream(&record).await {
                     Ended::Wish | Ended::Asked(_) => strikes = Strikes::default(),
                     Ended::Shutdown => return Ok(()),
                     Ended::Stream(Ok(())) => self.desk.stop(StreamState::Stopped, "the copy is complete").await?,
-                    Ended::Stream(Err(error)) => self.failed(error, &mut strikes).await?,
+                    Ended::Stream(Err(failure)) => self.failed(failure, &mut strikes).await?,
                 },
             }
         }
         Ok(())
     }
 
-    async fn failed(&mut self, error: EngineError, strikes: &mut Strikes) -> Result<(), EngineError> {
+    async fn failed(&mut self, failure: Failure, strikes: &mut Strikes) -> Result<(), EngineError> {
+        let Failure { error, progress } = failure;
         if error.class() == Class::Again {
             return Ok(());
         }
         let message = error.to_string();
-        self.progress.counts().failed(error.class().as_str());
+        self.standing.counts().failed(error.class().as_str());
         tracing::warn!(workflow = self.desk.label(), %error, "stream ended");
-        let snapshot = self.progress.snapshot();
+        // Its own: that others get on does not mean that it does.
+        let snapshot = progress.map_or_else(|| self.standing.snapshot(), |progress| progress.snapshot());
         let rows: u64 = snapshot.tables.values().map(|table| table.rows).sum();
         let count = strikes.count(&error.kind(), &message, (snapshot.position, rows));
         match error.class() {
@@ -170,7 +205,7 @@ impl Runner {
             // While our lease holds, nobody else should own the stream: taken again, but not in a race without end.
             Class::Retry | Class::Unavailable | Class::NotOwner => {
                 self.desk.log(&message).await?;
-                self.progress.update(|snapshot| snapshot.message = format!("trying again: {message}"));
+                self.standing.say(format!("trying again: {message}"));
                 self.desk.report().await?;
                 self.wait((FIRST_PAUSE * 2u32.saturating_pow(count.min(10) - 1)).min(LONGEST_PAUSE)).await
             }
@@ -192,25 +227,26 @@ impl Runner {
         Ok(())
     }
 
-    /// Both ends of the stream of the present flow; the fences' rows are there then.
-    async fn places(&mut self, record: &Workflow) -> Result<Places, EngineError> {
+    /// Both ends of the streams of the present flow, and what flows between them; the fences' rows are there then.
+    async fn places(&mut self, record: &Workflow) -> Result<(Places, Vec<Flow>), EngineError> {
         let topology = &self.desk.topology;
         let places = places::resolve(topology, &self.credentials, &record.spec, record.flow()).await?;
+        let flows = flows(topology, &record.spec, record.flow(), &places).await?;
         if !self.fenced {
             settle::fence_in(topology, &self.credentials, record).await?;
             self.fenced = true;
         }
-        Ok(places)
+        Ok((places, flows))
     }
 
-    /// Runs the stream until it ends or the record wants something else.
+    /// Runs the streams until they end or the record wants something else.
     async fn stream(&mut self, record: &Workflow) -> Ended {
-        let places = match self.places(record).await {
-            Ok(places) => places,
-            Err(error) => return Ended::Stream(Err(error)),
+        let (places, flows) = match self.places(record).await {
+            Ok(found) => found,
+            Err(error) => return Ended::Stream(Err(error.into())),
         };
-        let lease = self.desk.guard.lease().clone();
-        let mut streaming = Streaming::start(record, places, lease, self.valve.clone(), &self.progress, &self.limits);
+        let lease = self.desk.guard.lease();
+        let mut streaming = Streaming::start(record, places, flows, lease, &self.valve, &self.standing, &self.limits);
         loop {
             let ended = self.attend(record, &mut streaming).await;
             let Ended::Asked(request) = ended else {
@@ -224,13 +260,17 @@ impl Runner {
         }
     }
 
-    /// Reports, and watches the record, while the stream runs.
+    /// Reports, and watches the record, while the streams run.
     async fn attend(&mut self, record: &Workflow, streaming: &mut Streaming) -> Ended {
         let mut next_report = Instant::now();
-        let stuck = self.progress.snapshot().mark();
+        let stuck = self.standing.snapshot().mark();
+        let primaries = self.watch.primaries();
         loop {
             tokio::select! {
-                ended = streaming.ended() => return Ended::Stream(ended),
+                ended = streaming.ended() => {
+                    let failure = |(progress, error)| Failure { error, progress: Some(progress) };
+                    return Ended::Stream(ended.map_err(failure));
+                }
                 () = self.shutdown.cancelled() => return Ended::Shutdown,
                 () = tokio::time::sleep(LOOK) => {}
             }
@@ -238,9 +278,13 @@ impl Runner {
             match self.desk.read().await {
                 Ok(Some(found)) => {
                     let new = found.record;
+                    // Before a switch begins: what the operator has settled since must not stand in its way.
+                    self.watch.show(&new);
                     if let Some(switch) = new.open_switch() {
                         match &switch.phase {
                             Phase::Asked => return Ended::Asked(switch.request.clone()),
+                            // One that an operator has committed by force.
+                            Phase::Finishing if !self.has_opened(switch) => return Ended::Wish,
                             Phase::Finishing if self.is_moving() => {
                                 if let Err(error) = self.finish(None).await {
                                     tracing::warn!(%error, "the end of the switch cannot be written yet");
@@ -249,21 +293,31 @@ impl Runner {
                             _ => {}
                         }
                     }
+                    if let Err(error) = self.look(&new).await {
+                        tracing::warn!(%error, "what the closed side's watch has found cannot be written yet");
+                    }
                     if new.throttle != self.limits.borrow().throttle {
                         self.limits.send_modify(|limits| limits.throttle = new.throttle);
                     }
-                    if new.desired != record.desired || new.spec != record.spec || new.skip_ddl != record.skip_ddl {
+                    if new.desired != record.desired
+                        || new.stopped.is_some()
+                        || new.spec != record.spec
+                        || new.skip_ddl != record.skip_ddl
+                    {
                         return Ended::Wish;
                     }
                 }
                 Ok(None) => return Ended::Wish,
                 Err(error) => tracing::warn!(%error, "the topology cannot be read"),
             }
+            // The former primary may take what is streamed to it for as long as it likes.
+            if !primaries.is_empty() && self.watch.primaries() != primaries {
+                return Ended::Wish;
+            }
             if Instant::now() >= next_report {
                 next_report = Instant::now() + REPORT;
-                let snapshot = self.progress.snapshot();
-                if snapshot.message.starts_with("trying again") && snapshot.mark() != stuck {
-                    self.progress.update(|snapshot| snapshot.message.clear());
+                if self.standing.snapshot().mark() != stuck {
+                    self.standing.say("");
                 }
                 if let Err(error) = self.desk.report().await {
                     tracing::warn!(%error, "the status cannot be written");
@@ -273,13 +327,10 @@ impl Runner {
     }
 
     /// Reports a state of rest and waits a little.
-    async fn rest(&mut self, state: StreamState, message: &str) -> Result<(), EngineError> {
-        let snapshot = self.progress.snapshot();
+    pub(super) async fn rest(&mut self, state: StreamState, message: &str) -> Result<(), EngineError> {
+        let snapshot = self.standing.snapshot();
         if snapshot.state != state || snapshot.message != message {
-            self.progress.update(|snapshot| {
-                snapshot.state = state;
-                snapshot.message = message.to_string();
-            });
+            self.standing.rest(state, message);
             self.desk.report().await?;
         } else if self.desk.silent_for() >= REST_REPORT {
             self.desk.report().await?;
@@ -288,53 +339,36 @@ impl Runner {
         Ok(())
     }
 
-    /// Whether the stream follows its source closely.
+    /// Whether the streams follow their sources closely.
     fn is_moving(&self) -> bool {
-        let snapshot = self.progress.snapshot();
+        let snapshot = self.standing.snapshot();
         snapshot.state == StreamState::Running && snapshot.lag().is_some_and(|lag| lag < MOVING)
     }
 
-    /// Says why something cannot be done yet that must be done, and waits a little.
+    /// Says why something cannot be done yet that must be done, and waits; longer each time the reason is the same, but
+    /// never so long that writers wait noticeably longer for it than for its cure.
     pub(super) async fn trouble(&mut self, what: String) -> Result<(), EngineError> {
         let message = format!("{what}; trying again");
         tracing::warn!(workflow = self.desk.label(), message);
-        self.desk.log(&message).await?;
-        self.progress.update(|snapshot| snapshot.message = message);
+        let again = self.standing.snapshot().message == message;
+        self.troubles = if again { self.troubles + 1 } else { 0 };
+        // The log keeps its last lines only: a reason stands there once.
+        if !again {
+            self.desk.log(&message).await?;
+        }
+        self.standing.say(message);
         self.desk.report().await?;
-        let _ = timeout(FIRST_PAUSE, self.shutdown.cancelled()).await;
+        let pause = (FIRST_PAUSE * 2u32.saturating_pow(self.troubles.min(10))).min(LONGEST_TROUBLE);
+        let _ = timeout(pause, self.shutdown.cancelled()).await;
         Ok(())
-    }
-
-    /// Undoes the workflow and forgets it; whether that is done.
-    async fn cancel(&mut self, record: &Workflow) -> Result<bool, EngineError> {
-        self.rest(StreamState::Stopped, "cancelling").await?;
-        match settle::cancel(&self.desk, &self.credentials, record).await {
-            Ok(()) => self.desk.forget(false).await.map(|()| true),
-            Err(error) => self.trouble(format!("cancelling: {error}")).await.map(|()| false),
-        }
-    }
-
-    /// Lets the workflow end with its tables at the target; whether that is done.
-    async fn complete(&mut self, record: &Workflow) -> Result<bool, EngineError> {
-        self.rest(StreamState::Stopped, "completing").await?;
-        match settle::complete(&self.desk, &self.credentials, record).await {
-            Ok(()) => {
-                let keep = record.completion.is_some_and(|completion| completion.keep_routing_rules);
-                self.desk.forget(keep).await.map(|()| true)
-            }
-            Err(error) => self.trouble(format!("completing: {error}")).await.map(|()| false),
-        }
     }
 }
 
 /// Shows the workflow in `metrics`.
-fn show(metrics: &EngineMetrics, path: &Path, progress: &Progress, valve: &Valve) -> Option<Registered> {
+fn show(metrics: &EngineMetrics, path: &Path, standing: &Standing, valve: &Valve) -> Option<Registered> {
     let (keyspace, name) = paths::workflow_names(path)?;
-    let (counts, progress, valve) = (progress.counts().clone(), progress.clone(), valve.clone());
-    let look = move || {
-        let throttled = valve.held();
-        progress.look(|snapshot| gauges(snapshot, throttled))
-    };
+    let (counts, standing, valve) = (standing.counts().clone(), standing.clone(), valve.clone());
+    let look = move || gauges(&standing.snapshot(), valve.held());
     Some(metrics.workflow(keyspace.as_str(), name.as_str(), counts, look))
 }
 

@@ -5,24 +5,32 @@ use crate::engine::sidecar;
 use crate::model::switch::Direction;
 use crate::mysql::Credentials;
 use crate::topology::records::Workflow;
-use crate::topology::{Topology, TopologyError, Txn, TxnOutcome, Versioned, paths};
+use crate::topology::{Topology, TopologyError, Txn, TxnOutcome, Versioned};
 use crate::workflow::fence;
 use crate::workflow::switch::SwitchError;
-use crate::workflow::switch::ends::{End, Ends, fences};
+use crate::workflow::switch::ends::{End, Ends};
 use crate::workflow::switch::pause;
+use crate::workflow::switch::route::route;
 
 use super::cleanup;
 use super::complete;
 use super::desk::Desk;
 use super::streaming::key_of;
 
-/// Makes sure that the fences' rows are there on both sides, and that nobody who carried the workflow before works on them
-/// any more.
+/// Makes sure that the fences' rows are there on both sides, closed where writes do not go any more, and that nobody who
+/// carried the workflow before works on them.
 pub async fn fence_in(topology: &Topology, credentials: &Credentials, record: &Workflow) -> Result<(), EngineError> {
     let made = async {
-        for fence in fences(topology, credentials, record).await? {
-            fence::ensure(&fence).await?;
-            fence::take_over(&fence).await?;
+        let ends = Ends::resolve(topology, credentials, record, record.flow()).await?;
+        // Writes are where changes flow away from.
+        for (closed, ends) in [(false, &ends.closing), (record.fenced, &ends.opening)] {
+            for End { fence, .. } in ends {
+                match closed {
+                    true => fence::ensure_closed(fence, record.epoch).await?,
+                    false => fence::ensure(fence).await?,
+                }
+                fence::take_over(fence).await?;
+            }
         }
         Ok::<_, SwitchError>(())
     };
@@ -31,17 +39,19 @@ pub async fn fence_in(topology: &Topology, credentials: &Credentials, record: &W
 
 /// Undoes the workflow on both sides. Reads that were switched go back before the tables they are sent to go.
 pub async fn cancel(desk: &Desk, credentials: &Credentials, record: &Workflow) -> Result<(), SwitchError> {
+    let mut ends = Ends::resolve(&desk.topology, credentials, record, Direction::Forward).await?;
     if !record.switched.is_empty() {
-        bring_reads_back(desk).await?;
+        bring_reads_back(desk, &ends).await?;
+        ends = Ends::resolve(&desk.topology, credentials, record, Direction::Forward).await?;
     }
-    let ends = Ends::resolve(&desk.topology, credentials, record, Direction::Forward).await?;
-    for target in &ends.opening {
-        for source in &ends.closing {
-            let key = key_of(record, Direction::Forward, &source.fence.key.shard, &target.fence.key.shard);
-            cleanup::undo(&target.fence.side, &key, &record.created_tables).await?;
-        }
+    for (_, source, target) in ends.flowing() {
+        let key = key_of(record, Direction::Forward, &source.fence.key.shard, &target.fence.key.shard);
+        let undone = cleanup::undo(&target.fence.side, &key, &record.created_tables).await;
+        unless_given_up(record, target, undone.map_err(SwitchError::from))?;
     }
-    forget_fences(&ends).await?;
+    forget_fences(record, &ends).await?;
+    // Only now: several shards may be on one server.
+    forget_streams(record, &ends.opening).await?;
     forget_streams(record, &ends.closing).await
 }
 
@@ -52,43 +62,67 @@ pub async fn complete(desk: &Desk, credentials: &Credentials, record: &Workflow)
     if let Some(completion) = record.completion {
         for source in &ends.closing {
             // While they are fenced, so that nothing is written to them that nobody will read.
-            complete::old_tables(&source.fence.side, &record.spec.tables, completion.old_tables).await?;
+            let done = complete::old_tables(&source.fence.side, &record.spec.tables, completion.old_tables).await;
+            unless_given_up(record, source, done)?;
         }
     }
-    forget_fences(&ends).await?;
+    forget_fences(record, &ends).await?;
     forget_streams(record, &ends.closing).await?;
     forget_streams(record, &ends.opening).await
 }
 
-async fn forget_fences(ends: &Ends) -> Result<(), SwitchError> {
+/// A server that the operator has given up (`workflow repair`) keeps what it has of the workflow, if it comes back at all.
+fn unless_given_up(record: &Workflow, end: &End, done: Result<(), SwitchError>) -> Result<(), SwitchError> {
+    let mut named = record.closed.iter().flat_map(|closed| closed.shards.values());
+    let given_up = named.any(|shard| shard.given_up && shard.primary.as_ref() == Some(&end.primary));
+    match done {
+        Err(error) if given_up => {
+            tracing::warn!(%error, side = end.fence.side.label, "given up: what is left there stays");
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+async fn forget_fences(record: &Workflow, ends: &Ends) -> Result<(), SwitchError> {
     for end in ends.all() {
-        fence::take_over(&end.fence).await?;
-        fence::forget(&end.fence).await?;
+        let gone = async {
+            fence::take_over(&end.fence).await?;
+            fence::forget(&end.fence).await
+        };
+        unless_given_up(record, end, gone.await.map_err(SwitchError::from))?;
     }
     Ok(())
 }
 
 async fn forget_streams(record: &Workflow, ends: &[End]) -> Result<(), SwitchError> {
     for end in ends {
-        let mut session = end.fence.side.session().await?;
-        sidecar::forget(&mut session, &record.uid).await?;
-        session.close().await;
+        let gone = async {
+            let mut session = end.fence.side.session().await?;
+            sidecar::forget(&mut session, &record.uid).await?;
+            session.close().await;
+            Ok::<_, EngineError>(())
+        };
+        unless_given_up(record, end, gone.await.map_err(SwitchError::from))?;
     }
     Ok(())
 }
 
-async fn bring_reads_back(desk: &Desk) -> Result<(), SwitchError> {
+async fn bring_reads_back(desk: &Desk, ends: &Ends) -> Result<(), SwitchError> {
     let gone = || TopologyError::Missing { what: format!("workflow {}", desk.label()) };
     let Versioned { mut record, revision } = desk.read().await?.ok_or_else(gone)?;
     record.switched.clear();
-    let txn = desk.topology.unchanged(Txn::new(), desk.path(), revision);
+    let mut txn = desk.topology.unchanged(Txn::new(), desk.path(), revision);
+    for end in ends.all() {
+        txn = desk.topology.unchanged(txn, &end.path, end.revision);
+    }
     let txn = desk.topology.put(txn, desk.path(), &record)?;
-    let txn = desk.topology.put(txn, &paths::workflow_rules(&desk.keyspace, &desk.name), &record.rules())?;
+    let txn = route(&desk.topology, txn, &record, ends, Direction::Forward)?;
     match desk.topology.txn_as_owner(&desk.guard, txn).await? {
         TxnOutcome::Committed { revision } => {
             pause::heard(&desk.topology, revision, pause::PATIENCE).await?;
             Ok(())
         }
-        TxnOutcome::Refused { .. } => Err(SwitchError::Changed { what: "the workflow's record".into() }),
+        TxnOutcome::Refused { .. } => Err(SwitchError::Changed { what: "a shard, or the workflow's record".into() }),
     }
 }

@@ -7,9 +7,9 @@ use crate::engine::EngineError;
 use crate::model::switch::{Phase, Switch, SwitchRequest};
 use crate::model::workflow::{Desired, StreamState};
 use crate::topology::records::Workflow;
-use crate::workflow::switch::SwitchError;
 use crate::workflow::switch::run::{Ending, Tools, run};
 use crate::workflow::switch::undo::{self, turn};
+use crate::workflow::switch::{SwitchError, open};
 
 use super::report::now;
 use super::runner::{Opened, Runner};
@@ -21,18 +21,27 @@ const PATIENCE: u64 = 60;
 impl Runner {
     /// Carries out a switch while the stream runs; the stream, if it still does.
     pub(super) async fn switch(&mut self, request: &SwitchRequest, streaming: Streaming) -> Option<Streaming> {
+        self.hands_off().await;
         let tools = Tools {
             desk: &self.desk,
             credentials: &self.credentials,
-            progress: &self.progress,
+            standing: &self.standing,
+            watch: &self.watch,
             shutdown: &self.shutdown,
             failpoints: &self.failpoints,
         };
         match run(&tools, request, streaming).await {
-            Ok(Ending::Refused(streaming)) => streaming,
+            Ok(Ending::Refused(streaming)) => {
+                self.standing.counts().switched("refused");
+                streaming
+            }
             Ok(Ending::Committed { pause, streaming }) => {
+                self.standing.counts().switched("done");
                 if request.writes() {
-                    self.progress.begin_anew();
+                    self.standing.begin_anew();
+                }
+                if let Some(pause) = pause {
+                    self.standing.counts().paused(pause);
                 }
                 if pause.is_some() || !request.writes() {
                     self.opened = Some(Opened { request: request.uid, pause });
@@ -40,7 +49,8 @@ impl Runner {
                 streaming
             }
             Ok(Ending::Undo(why)) => {
-                if let Err(error) = undo::undo(&self.desk, &self.credentials, &why).await {
+                self.standing.counts().switched("undone");
+                if let Err(error) = undo::undo(&self.desk, &self.credentials, &self.failpoints, &why).await {
                     tracing::warn!(%error, why, "the switch cannot be undone yet");
                 }
                 None
@@ -54,13 +64,14 @@ impl Runner {
 
     /// Sees to a switch found in the record while no stream runs; whether anything else may be done then.
     pub(super) async fn go_on_with(&mut self, record: &Workflow, switch: &Switch) -> Result<bool, EngineError> {
+        self.hands_off().await;
         let done = match &switch.phase {
             Phase::Asked => return self.still_waiting(record, switch).await,
             Phase::Doing { step } => {
                 let why = format!("the engine that carried it out came no further than step {step}");
-                undo::undo(&self.desk, &self.credentials, &why).await
+                undo::undo(&self.desk, &self.credentials, &self.failpoints, &why).await
             }
-            Phase::Undoing { why } => undo::undo(&self.desk, &self.credentials, why).await,
+            Phase::Undoing { why } => undo::undo(&self.desk, &self.credentials, &self.failpoints, why).await,
             Phase::Finishing => return self.bring_to_its_end(record, switch).await,
             Phase::Done | Phase::Undone { .. } => return Ok(true),
         };
@@ -77,7 +88,7 @@ impl Runner {
         if !resting && waited < switch.request.timeout_ms {
             return Ok(true);
         }
-        let message = self.progress.snapshot().message;
+        let message = self.standing.snapshot().message;
         let why = format!(
             "the stream did not run: {}",
             if message.is_empty() { "it was not started in time" } else { &message }
@@ -88,9 +99,14 @@ impl Runner {
         }
     }
 
+    /// Whether the new side of a committed switch is open.
+    pub(super) fn has_opened(&self, switch: &Switch) -> bool {
+        self.opened.as_ref().is_some_and(|opened| opened.request == switch.request.uid)
+    }
+
     async fn bring_to_its_end(&mut self, record: &Workflow, switch: &Switch) -> Result<bool, EngineError> {
-        if self.opened.as_ref().is_none_or(|opened| opened.request != switch.request.uid) {
-            if let Err(error) = undo::open(&self.desk, &self.credentials).await {
+        if !self.has_opened(switch) {
+            if let Err(error) = open::open(&self.desk, &self.credentials, &self.failpoints).await {
                 return self.trouble(format!("opening the new side: {error}")).await.map(|()| false);
             }
             self.opened = Some(Opened { request: switch.request.uid, pause: None });
@@ -102,7 +118,7 @@ impl Runner {
                 if now().saturating_sub(switch.at) < PATIENCE {
                     return Ok(true);
                 }
-                Some(format!("the way back does not run yet: {}", self.progress.snapshot().message))
+                Some(format!("the way back does not run yet: {}", self.standing.snapshot().message))
             }
             None => None,
         };

@@ -19,6 +19,8 @@ use super::row::{self, set_sql, state_of};
 use super::session::{STATEMENT, Silence};
 use super::{Fence, FenceError, patience};
 
+/// How long the first look at the rows waits for them, and all writers behind it.
+const GLANCE: Duration = Duration::from_millis(15);
 /// How long prepared XA transactions may take to be decided while writers are turned away.
 const XA_PATIENCE: Duration = Duration::from_millis(200);
 const XA_LOOK: Duration = Duration::from_millis(10);
@@ -44,39 +46,77 @@ pub struct Closed {
 /// Closes all `fences` or none. On error they are open, or will be once they are [opened](super::open) with an epoch of at
 /// least `epoch` + 2; which whoever undoes must do in any case, for an answer may be lost on the way.
 pub async fn close(fences: &[Fence], epoch: Epoch, deadline: Instant) -> Result<Closed, FenceError> {
-    let opened = join_all(fences.iter().map(|fence| Closer::open(fence, epoch, deadline))).await;
-    let mut closers = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let began = Instant::now();
-    let tries = lock_all(&mut closers, began, deadline).await?;
-    let updated = join_all(closers.iter_mut().map(Closer::update)).await;
-    if let Some(error) = updated.into_iter().find_map(Result::err) {
-        rollback_all(&mut closers).await;
-        return Err(error);
+    Closing::prepare(fences, epoch, deadline).await?.close(deadline).await
+}
+
+/// Fences about to be closed: all that takes time and holds nobody up is done.
+#[derive(Debug)]
+pub struct Closing {
+    closers: Vec<Closer>,
+    epoch: Epoch,
+}
+
+impl Closing {
+    /// Connects. The servers end these sessions when nothing is asked of them for a few seconds.
+    pub async fn prepare(fences: &[Fence], epoch: Epoch, deadline: Instant) -> Result<Self, FenceError> {
+        let opened = join_all(fences.iter().map(|fence| Closer::open(fence, epoch, deadline))).await;
+        Ok(Self { closers: opened.into_iter().collect::<Result<_, _>>()?, epoch })
     }
-    let committed = join_all(closers.iter_mut().map(Closer::commit)).await;
-    let took = began.elapsed();
-    let closed = async {
-        committed.into_iter().collect::<Result<Vec<_>, _>>()?;
-        join_all(closers.iter_mut().map(Closer::look)).await.into_iter().collect::<Result<Vec<_>, _>>()
-    };
-    match closed.await {
-        Ok(executed) => {
-            join_all(closers.into_iter().map(|closer| closer.session.close())).await;
-            Ok(Closed { executed, tries, took })
-        }
-        Err(error) => {
-            let until = Instant::now() + REOPEN;
-            let again = fences.iter().map(|fence| row::open(fence, epoch.next(), until));
-            for failed in join_all(again).await.into_iter().filter_map(Result::err) {
-                tracing::warn!(error = %failed, "a fence could not be opened again at once");
+
+    /// Waits until nobody holds the rows for long: a transaction that is idle after it has written would hold up the closing,
+    /// and with it everybody who is made to wait for that. The rows are locked for a moment and let go; whether that was
+    /// possible before `until`.
+    pub async fn wait_for_quiet(&mut self, until: Instant) -> Result<bool, FenceError> {
+        let mut limit = GLANCE;
+        loop {
+            let locked = join_all(self.closers.iter_mut().map(|closer| closer.lock(limit))).await;
+            rollback_all(&mut self.closers).await;
+            let locked = locked.into_iter().collect::<Result<Vec<_>, _>>()?;
+            if locked.into_iter().all(|locked| locked) {
+                return Ok(true);
             }
-            Err(error)
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            patience::pause().await;
+            limit = patience::longer(limit).min(patience::FIRST);
+        }
+    }
+
+    /// Closes them, as [`close`] does.
+    pub async fn close(self, deadline: Instant) -> Result<Closed, FenceError> {
+        let Self { mut closers, epoch } = self;
+        closers.iter_mut().for_each(|closer| closer.deadline = deadline);
+        let began = Instant::now();
+        let tries = lock_all(&mut closers, began, deadline).await?;
+        let updated = join_all(closers.iter_mut().map(Closer::update)).await;
+        if let Some(error) = updated.into_iter().find_map(Result::err) {
+            rollback_all(&mut closers).await;
+            return Err(error);
+        }
+        let committed = join_all(closers.iter_mut().map(Closer::commit)).await;
+        let took = began.elapsed();
+        let closed = async {
+            committed.into_iter().collect::<Result<Vec<_>, _>>()?;
+            join_all(closers.iter_mut().map(Closer::look)).await.into_iter().collect::<Result<Vec<_>, _>>()
+        };
+        match closed.await {
+            // The sessions end in the background.
+            Ok(executed) => Ok(Closed { executed, tries, took }),
+            Err(error) => {
+                let until = Instant::now() + REOPEN;
+                let again = closers.iter().map(|closer| row::open(&closer.fence, epoch.next(), until));
+                for failed in join_all(again).await.into_iter().filter_map(Result::err) {
+                    tracing::warn!(error = %failed, "a fence could not be opened again at once");
+                }
+                Err(error)
+            }
         }
     }
 }
 
 /// Locks all rows, however many tries it takes until `deadline`: how many it took.
-async fn lock_all(closers: &mut [Closer<'_>], began: Instant, deadline: Instant) -> Result<u32, FenceError> {
+async fn lock_all(closers: &mut [Closer], began: Instant, deadline: Instant) -> Result<u32, FenceError> {
     let (mut tries, mut limit) = (0, patience::FIRST);
     loop {
         tries += 1;
@@ -103,26 +143,26 @@ async fn lock_all(closers: &mut [Closer<'_>], began: Instant, deadline: Instant)
     }
 }
 
-async fn rollback_all(closers: &mut [Closer<'_>]) {
+async fn rollback_all(closers: &mut [Closer]) {
     // A session that cannot even do this is dropped with its locks.
     join_all(closers.iter_mut().map(|closer| closer.session.execute("ROLLBACK"))).await;
 }
 
 /// One fence being closed.
 #[derive(Debug)]
-struct Closer<'a> {
-    fence: &'a Fence,
+struct Closer {
+    fence: Fence,
     epoch: Epoch,
     deadline: Instant,
     session: Session,
 }
 
-impl<'a> Closer<'a> {
-    async fn open(fence: &'a Fence, epoch: Epoch, deadline: Instant) -> Result<Self, FenceError> {
+impl Closer {
+    async fn open(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<Self, FenceError> {
         let opened = timeout_at(deadline, fence.session(Silence::Row)).await;
         let late = |_| EngineError::Timeout { what: "connecting to close a fence", seconds: 0 };
         let session = opened.map_err(late).map_err(|source| fence.wrap(source))??;
-        Ok(Self { fence, epoch, deadline, session })
+        Ok(Self { fence: fence.clone(), epoch, deadline, session })
     }
 
     /// Locks the row; `false` if it did not come free within `limit`.
@@ -149,7 +189,7 @@ impl<'a> Closer<'a> {
 
     async fn update(&mut self) -> Result<(), FenceError> {
         self.session.set_limit(STATEMENT);
-        match self.session.execute(&set_sql(self.fence, true, self.epoch)).await {
+        match self.session.execute(&set_sql(&self.fence, true, self.epoch)).await {
             Ok(1) => Ok(()),
             Ok(_) => Err(self.fence.missing()),
             Err(error) => Err(self.fence.server(error)),

@@ -21,14 +21,16 @@
 //! | a workflow starts | [`ensure`] on every primary of both sides |
 //! | an engine takes a workflow over | [`take_over`] |
 //! | a switch begins | [`shut`] the side that opens later; [`arm`] both |
-//! | the pause | [`Guard::take`], [`check`], [`close`] |
-//! | its end, or its undoing | [`open`], [`disarm`] |
+//! | the pause | [`Guard::take`], [`check`], [`Closing`], [`Opening`] |
+//! | its end, or its undoing | [`open`]; [`disarm`] where no switch came about yet |
 //! | the workflow goes | [`forget`] |
 
 mod arm;
 mod close;
 mod error;
+mod evict;
 mod guard;
+mod opening;
 mod patience;
 mod row;
 mod session;
@@ -39,11 +41,12 @@ use uuid::Uuid;
 use crate::engine::connect::Side;
 use crate::model::{KeyspaceName, ShardName, TableName, WorkflowName};
 
-pub use arm::{arm, check, disarm};
-pub use close::{Closed, close};
+pub use arm::{arm, armed, check, disarm};
+pub use close::{Closed, Closing, close};
 pub use error::FenceError;
 pub use guard::Guard;
-pub use row::{FenceState, Outcome, ensure, forget, open, shut, state};
+pub use opening::{Opening, Poised};
+pub use row::{FenceState, Outcome, ensure, ensure_closed, forget, open, shut, state};
 pub use session::take_over;
 
 /// Which row of `_shardlift.fence` it is.
@@ -77,6 +80,6 @@ pub struct Fence {
     pub workflow: WorkflowName,
     /// The tables.
     pub tables: Vec<TableName>,
-    /// Where writes belong that are turned away, for the message.
-    pub home: KeyspaceName,
+    /// Where writes belong that are turned away, for the message: a keyspace, or shards of it.
+    pub home: String,
 }

@@ -19,9 +19,10 @@ pub const FIRST: Duration = Duration::from_millis(50);
 /// And the longest this: what the server's own limits are set to.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Whether a statement has failed only because it did not get a lock in time: lock wait, deadlock, interrupted, time limit.
+/// Whether a statement has failed only because it did not get a lock in time: lock wait, deadlock, interrupted, time limit;
+/// or interrupted at its commit, which with semi-synchronous replication is called a hook's error and is rolled back (3100).
 pub fn is_wait(error: &MysqlError) -> bool {
-    matches!(error.code(), Some(1205 | 1213 | 1317 | 3024))
+    matches!(error.code(), Some(1205 | 1213 | 1317 | 3024 | 3100))
 }
 
 /// How long the next try waits.
@@ -42,6 +43,8 @@ pub struct Definer<'a> {
     pub session: Session,
     interrupter: Session,
     connection: u64,
+    /// What the last statement was given; the next is not tried with less, for a slow disk may take as long again.
+    patience: Duration,
 }
 
 impl<'a> Definer<'a> {
@@ -50,13 +53,14 @@ impl<'a> Definer<'a> {
         let interrupter = fence.session(Silence::Nothing).await?;
         let id = session.row("SELECT CONNECTION_ID()").await.map_err(|error| fence.server(error))?;
         let connection = id.and_then(|row| row.number(0)).unwrap_or_default();
-        Ok(Self { fence, session, interrupter, connection })
+        Ok(Self { fence, session, interrupter, connection, patience: FIRST })
     }
 
     /// Runs DDL on `table`, trying until `deadline`. It must be harmless to run again.
     pub async fn run(&mut self, table: &TableName, sql: &str, deadline: Instant) -> Result<(), FenceError> {
-        let (began, mut patience) = (Instant::now(), FIRST);
+        let began = Instant::now();
         loop {
+            let patience = self.patience;
             match self.attempt(sql, patience).await {
                 Ok(_) => return Ok(()),
                 Err(error) if is_wait(&error) && Instant::now() + patience < deadline => pause().await,
@@ -68,7 +72,7 @@ impl<'a> Definer<'a> {
                 }
                 Err(error) => return Err(self.fence.server(error)),
             }
-            patience = longer(patience);
+            self.patience = longer(patience);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::mysql::admin::{
     FENCES, Session, create_part, drop_part_if_empty, lock_sidecar, open_transactions, part_exists, unlock_sidecar,
 };
 
+use super::evict::evict;
 use super::session::Silence;
 use super::{Fence, FenceError, arm, patience};
 
@@ -41,12 +42,26 @@ pub enum Outcome {
 /// Makes schema, table and row, the row open and of epoch 0; leaves a row that is there as it is. Must be done when the
 /// workflow starts, on every primary of both sides: a writer's snapshot older than the table would be an error to that writer.
 pub async fn ensure(fence: &Fence) -> Result<(), FenceError> {
+    make(fence, false, Epoch(0)).await
+}
+
+/// The same for a side that must not be open: a row that is missing is made closed. (Made open and closed then, it would let
+/// writers through that the lack of a row has turned away.)
+pub async fn ensure_closed(fence: &Fence, epoch: Epoch) -> Result<(), FenceError> {
+    make(fence, true, epoch).await
+}
+
+async fn make(fence: &Fence, closed: bool, epoch: Epoch) -> Result<(), FenceError> {
     let mut session = fence.session(Silence::Nothing).await?;
     lock(fence, &mut session).await?;
     let insert = format!(
         "INSERT IGNORE INTO _shardlift.fence (workflow_uid, keyspace, shard, closed, epoch, workflow)
-         VALUES ('{}', '{}', '{}', 0, 0, '{}')",
-        fence.key.uid, fence.key.keyspace, fence.key.shard, fence.workflow
+         VALUES ('{}', '{}', '{}', {}, {epoch}, '{}')",
+        fence.key.uid,
+        fence.key.keyspace,
+        fence.key.shard,
+        u8::from(closed),
+        fence.workflow
     );
     let made = async {
         create_part(&mut session, &FENCES).await?;
@@ -82,17 +97,20 @@ pub(super) fn state_of(row: &crate::mysql::admin::Record) -> FenceState {
 }
 
 /// Opens the fence to writers. Until `deadline` it waits for transactions that were refused and have not ended: they still
-/// hold the row.
+/// hold the row. One that does not end is [ended](evict), if it can be told from others.
 pub async fn open(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<Outcome, FenceError> {
     set(fence, false, epoch, deadline).await
 }
 
 /// Closes one fence where nobody writes: the side that opens later, before it is armed. Where somebody may be writing, this
-/// would stall all writers for as long as any of them takes; that is what [`close`](super::close) is for.
+/// would stall all writers for as long as any of them takes; that is what [`close`](super::close) is for. A row that somebody
+/// has lost is made.
 pub async fn shut(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<Outcome, FenceError> {
     // One that is shut is left alone: clients that it has refused and that go on with their transactions hold its row.
-    if let Some(shut) = state(fence).await?.filter(|state| state.closed) {
-        return Ok(Outcome::Already(shut));
+    match state(fence).await? {
+        Some(shut) if shut.closed => return Ok(Outcome::Already(shut)),
+        Some(_) => {}
+        None => ensure_closed(fence, epoch).await?,
     }
     set(fence, true, epoch, deadline).await
 }
@@ -109,7 +127,12 @@ async fn set(fence: &Fence, closed: bool, epoch: Epoch, deadline: Instant) -> Re
                 Some(state) if state.closed == closed => break Outcome::Already(state),
                 Some(state) => return Err(fence.superseded(epoch, state)),
             },
-            Err(error) if patience::is_wait(&error) && Instant::now() + PAUSE < deadline => sleep(PAUSE).await,
+            Err(error) if patience::is_wait(&error) && Instant::now() + PAUSE < deadline => {
+                if !closed {
+                    evict(fence).await?;
+                }
+                sleep(PAUSE).await;
+            }
             Err(error) if patience::is_wait(&error) => return Err(fence.held(&mut session, began, tries).await),
             Err(error) => return Err(fence.server(error)),
         }

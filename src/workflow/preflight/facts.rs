@@ -106,7 +106,8 @@ pub(super) async fn gather(side: Side, server: &Server, moved: &[TableName]) -> 
     Ok(facts)
 }
 
-async fn server_facts(session: &mut Session) -> Result<Facts, MysqlError> {
+/// What concerns the server as a whole.
+pub(super) async fn server_facts(session: &mut Session) -> Result<Facts, MysqlError> {
     let mut facts = Facts::default();
     if let Some(row) = session.row("SELECT CURRENT_USER(), CURRENT_ROLE(), @@version, @@version_comment").await? {
         let text = |index| row.text(index).unwrap_or_default();
@@ -165,7 +166,8 @@ async fn schema_facts(
     Ok(facts)
 }
 
-async fn programs(session: &mut Session) -> Result<Vec<Program>, MysqlError> {
+/// Triggers, routines, events and views of all schemas.
+pub(super) async fn programs(session: &mut Session) -> Result<Vec<Program>, MysqlError> {
     let mut found = Vec::new();
     for (kind, table, columns) in [
         ("'trigger'", "TRIGGERS", "TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_STATEMENT"),

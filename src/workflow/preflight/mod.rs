@@ -11,14 +11,18 @@ mod finding;
 mod foreign;
 mod grants;
 mod mentions;
+pub mod placement;
 mod privileges;
 mod probe;
 mod programs;
 mod replication;
 mod settings;
+pub mod shards;
+pub mod switch;
 mod tables;
 mod target;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::{
@@ -71,6 +75,10 @@ pub struct Options {
     pub min_retention: Duration,
     /// Live workflows that already move a table: the workflow, `keyspace/name`, and the table.
     pub busy: Vec<(String, TableName)>,
+    /// The tables must be on the target already.
+    pub skip_schema_copy: bool,
+    /// Tables that may lack AUTO_INCREMENT on the target.
+    pub without_auto_increment: BTreeSet<TableName>,
 }
 
 impl Default for Options {
@@ -81,6 +89,8 @@ impl Default for Options {
             allow_cross_keyspace: false,
             min_retention: Duration::from_secs(3600),
             busy: Vec::new(),
+            skip_schema_copy: false,
+            without_auto_increment: BTreeSet::new(),
         }
     }
 }
@@ -113,8 +123,8 @@ struct Asked<'a> {
     facts: Facts,
 }
 
-/// The findings for a workflow between two shards. `taken`: tables that other live workflows move, with these.
-pub async fn judge(places: &Places, spec: &WorkflowSpec, taken: &[(String, TableName)]) -> Vec<Finding> {
+/// The findings for a workflow between these shards. What the operator allowed is in `spec`, the rest is `known`.
+pub async fn judge(places: &Places, spec: &WorkflowSpec, known: Options) -> Vec<Finding> {
     let server = |side: &connect::Side, role| Server {
         name: side.label.clone(),
         login: side.login.clone(),
@@ -122,18 +132,23 @@ pub async fn judge(places: &Places, spec: &WorkflowSpec, taken: &[(String, Table
         role,
     };
     let role = |serves: TabletType| if serves == TabletType::Primary { Role::Primary } else { Role::Replica };
-    let others = places.source_others.iter().map(|(other, serves)| server(other, role(*serves)));
-    let replicas = places.target_replicas.iter().map(|side| server(side, Role::Replica));
+    let sources = places.sources.iter().flat_map(|source| {
+        let others = source.others.iter().map(|(other, serves)| server(other, role(*serves)));
+        std::iter::once(server(&source.side, role(source.serves))).chain(others).collect::<Vec<_>>()
+    });
+    let targets = places.targets.iter().flat_map(|target| {
+        let replicas = target.replicas.iter().map(|side| server(side, Role::Replica));
+        std::iter::once(server(&target.side, Role::Primary)).chain(replicas).collect::<Vec<_>>()
+    });
     let request = Request {
-        sources: std::iter::once(server(&places.source, role(places.source_type))).chain(others).collect(),
-        targets: std::iter::once(server(&places.target, Role::Primary)).chain(replicas).collect(),
+        sources: sources.collect(),
+        targets: targets.collect(),
         tables: spec.tables.clone(),
         options: Options {
             allow_unsafe_source: spec.options.allow_unsafe_source,
             allow_triggers: spec.options.allow_triggers,
             allow_cross_keyspace: spec.options.allow_cross_keyspace,
-            busy: taken.to_vec(),
-            ..Options::default()
+            ..known
         },
     };
     run(&request).await
@@ -176,6 +191,7 @@ pub async fn run(request: &Request) -> Vec<Finding> {
     }
     let (sources, targets) = (leading(&asked, Side::Source), leading(&asked, Side::Target));
     tables::judge(&sources, request, &mut findings);
+    target::presence(&targets, request, &mut findings);
     for source in &sources {
         foreign::judge(source, request, &mut findings);
         programs::judge(source, request, &mut findings);

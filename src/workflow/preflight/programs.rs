@@ -34,7 +34,7 @@ pub(super) fn judge(source: &Asked<'_>, request: &Request, findings: &mut Vec<Fi
         } else {
             let object = kind.to_uppercase();
             let cure = format!(
-                "DROP {object} {} or change it, or start with --allow-cross-keyspace if you know that it does no harm",
+                "DROP {object} {} or change it, or allow it with --allow-cross-keyspace if you know that it does no harm",
                 qualified(schema, name)
             );
             Finding::refuse("program-names-table", subject, problem, cure)

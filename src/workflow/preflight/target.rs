@@ -44,7 +44,14 @@ pub(super) fn judge(source: &Asked<'_>, target: &Asked<'_>, request: &Request, f
                 let cure = format!("empty it if its rows are not needed (TRUNCATE TABLE, or {drop})");
                 findings.push(Finding::refuse("target-not-empty", &subject, "it exists and has rows", cure));
             }
-            let unlike = differences(wanted, there);
+            let mut like = there.clone();
+            if request.options.without_auto_increment.contains(table) {
+                for column in &mut like.columns {
+                    let wanted = wanted.columns.iter().find(|wanted| wanted.name == column.name);
+                    column.auto_increment |= wanted.is_some_and(|wanted| wanted.auto_increment);
+                }
+            }
+            let unlike = differences(wanted, &like);
             if !unlike.is_empty() {
                 let problem = format!("it exists and is not like the source's: {}", unlike.join("; "));
                 findings.push(Finding::refuse("target-differs", &subject, problem, drop));
@@ -61,6 +68,29 @@ pub(super) fn judge(source: &Asked<'_>, target: &Asked<'_>, request: &Request, f
         }
     }
     constraints(source, target, request, findings);
+}
+
+/// Tables are on all targets, or on none.
+pub(super) fn presence(targets: &[&Asked<'_>], request: &Request, findings: &mut Vec<Finding>) {
+    for table in &request.tables {
+        let (there, missing): (Vec<&Asked<'_>>, Vec<&Asked<'_>>) =
+            targets.iter().partition(|target| target.facts.table(table.as_str()).is_some());
+        if missing.is_empty() || (there.is_empty() && !request.options.skip_schema_copy) {
+            continue;
+        }
+        let missing: Vec<_> = missing.iter().map(|target| target.server.name.as_str()).collect();
+        let (problem, cure) = match there.first() {
+            None => (
+                "it does not exist there, and --skip-schema-copy was given".to_owned(),
+                "create it there, or leave --skip-schema-copy out",
+            ),
+            Some(first) => (
+                format!("it does not exist there, but it does on {}", first.server.name),
+                "create it on all targets, or drop it from all of them",
+            ),
+        };
+        findings.push(Finding::refuse("target-partly", format!("{table} on {}", missing.join(", ")), problem, cure));
+    }
 }
 
 fn servers(source: &Asked<'_>, target: &Asked<'_>, findings: &mut Vec<Finding>) {

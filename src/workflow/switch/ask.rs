@@ -25,11 +25,14 @@ pub struct Wanted {
     pub max_lag: Duration,
     /// Whether changes are replicated back afterwards.
     pub way_back: bool,
+    /// Whether statements and programs with tables of both sides are accepted, though they will fail.
+    pub allow_cross_keyspace: bool,
 }
 
 /// The request a wish amounts to as the workflow is, or why it makes no sense.
 pub fn judge(workflow: &Workflow, wanted: &Wanted) -> Result<SwitchRequest, String> {
     let label = format!("{}/{}", workflow.spec.target_keyspace, workflow.spec.name);
+    let (source, target) = workflow.spec.names(Direction::Forward);
     if let Some(open) = workflow.open_switch() {
         return Err(format!(
             "workflow {label} is being switched already ({}): wait until that has ended",
@@ -38,8 +41,20 @@ pub fn judge(workflow: &Workflow, wanted: &Wanted) -> Result<SwitchRequest, Stri
     }
     if wanted.direction == Direction::Backward && workflow.flow() == Direction::Backward && !workflow.way_back {
         return Err(format!(
-            "writes of workflow {label} were switched without a way back, so that {} lacks what was written since",
-            workflow.spec.source_keyspace
+            "writes of workflow {label} were switched without a way back, so that {source} lacks what was written since"
+        ));
+    }
+    if let Some(closed) = workflow.closed.as_ref().filter(|closed| closed.direction != wanted.direction)
+        && let Some(broken) = &closed.broken
+    {
+        let (side, other, end) = match wanted.direction {
+            Direction::Backward => (&source, &target, "`movetables complete` ends it with the tables at the target"),
+            Direction::Forward => (&target, &source, "`movetables cancel` ends it with the tables at the source"),
+        };
+        return Err(format!(
+            "workflow {label}: the way to {side} is broken, so that traffic stays at {other}: {}. `workflow repair` shows what \
+             is so and the ways out; {end}",
+            broken.why
         ));
     }
     if workflow.desired != Desired::Running {
@@ -47,8 +62,10 @@ pub fn judge(workflow: &Workflow, wanted: &Wanted) -> Result<SwitchRequest, Stri
     }
     if let Some(stopped) = &workflow.stopped {
         return Err(format!(
-            "workflow {label} rests ({}: {}): `movetables resume` it first",
-            stopped.state, stopped.message
+            "workflow {label} rests ({}: {}): `{} resume` it first",
+            stopped.state,
+            stopped.message,
+            workflow.spec.kind.noun()
         ));
     }
     let asked: BTreeSet<TabletType> = match wanted.types.is_empty() {
@@ -58,15 +75,14 @@ pub fn judge(workflow: &Workflow, wanted: &Wanted) -> Result<SwitchRequest, Stri
     let forward = wanted.direction == Direction::Forward;
     let types: BTreeSet<_> = asked.iter().copied().filter(|one| workflow.switched.contains(one) != forward).collect();
     if types.is_empty() {
-        let side = if forward { &workflow.spec.target_keyspace } else { &workflow.spec.source_keyspace };
+        let side = if forward { &target } else { &source };
         let asked: Vec<_> = asked.iter().map(|one| one.as_str()).collect();
         return Err(format!("{} traffic of workflow {label} goes to {side} already", asked.join(", ")));
     }
     let all = types.union(&workflow.switched).count() == TabletType::ALL.len();
     if forward && types.contains(&TabletType::Primary) && !wanted.way_back && !all {
         return Err(format!(
-            "without a way back {} is soon out of date, also for reads: switch all types together",
-            workflow.spec.source_keyspace
+            "without a way back {source} is soon out of date, also for reads: switch all types together"
         ));
     }
     Ok(SwitchRequest {
@@ -76,6 +92,7 @@ pub fn judge(workflow: &Workflow, wanted: &Wanted) -> Result<SwitchRequest, Stri
         timeout_ms: wanted.timeout.as_millis() as u64,
         max_lag_ms: wanted.max_lag.as_millis() as u64,
         way_back: wanted.way_back,
+        allow_cross_keyspace: wanted.allow_cross_keyspace,
     })
 }
 

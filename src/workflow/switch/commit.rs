@@ -4,16 +4,21 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::model::switch::{Phase, Step};
+use crate::model::switch::{Phase, Step, Switch, SwitchRequest};
+use crate::model::{ClosedShard, ClosedSide};
+use crate::topology::records::Workflow;
 use crate::topology::{TopologyError, Txn, TxnOutcome, Versioned, paths};
 
 use super::SwitchError;
 use super::plan::switched_after;
+use super::route::route;
 use super::run::{Course, Failed, PAUSE, failed};
 use super::undo::turn;
 
 /// Between two attempts to learn what became of the commit.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// How often the commit is sent; each but the last was refused for certain.
+const TRIES: u32 = 3;
 
 impl Course<'_> {
     /// The point of no return.
@@ -25,6 +30,10 @@ impl Course<'_> {
             return Err(
                 SwitchError::TooSlow { step: Step::Commit, waiting: "the steps before".into(), limit: PAUSE }.into()
             );
+        }
+        let seen = self.watchers.iter().find_map(|watcher| watcher.found().map(str::to_owned));
+        if let Some(why) = seen.or_else(|| self.tools.watch.broken()) {
+            return Err(SwitchError::Refused(why).into());
         }
         let outcome = match self.send().await {
             Ok(true) => return Ok(()),
@@ -53,17 +62,49 @@ impl Course<'_> {
         }
     }
 
-    /// Sends the commit: routing, the record and the pause, all or nothing. `false`: the store has refused it.
+    /// Sends the commit: routing, the record and the pause, all or nothing. `false`: the store has refused it. If that was
+    /// because the record had changed, but not in what concerns the switch, it is sent again.
     async fn send(&mut self) -> Result<bool, SwitchError> {
-        let (desk, request) = (self.tools.desk, self.request);
-        let Versioned { mut record, revision } = self.record().await?;
-        if record.switch.as_ref().is_none_or(|switch| switch.phase != (Phase::Doing { step: Step::Commit })) {
-            return Ok(false);
+        let mut known = self.written.take();
+        for _ in 0..TRIES {
+            let found = match known.take() {
+                Some(found) => found,
+                None => self.record().await?,
+            };
+            let ours =
+                |switch: &Switch| switch.request.uid == self.request.uid && matches!(switch.phase, Phase::Doing { .. });
+            if !found.record.switch.as_ref().is_some_and(ours) {
+                return Ok(false);
+            }
+            if self.send_upon(found).await? {
+                return Ok(true);
+            }
         }
+        Ok(false)
+    }
+
+    /// The side that is closed from now on.
+    fn closed(&self) -> ClosedSide {
+        let shards = self.ends.closing.iter().zip(&self.fence).map(|(end, drained)| {
+            let (drained, watched) = (drained.clone(), drained.clone());
+            (
+                end.fence.key.shard.clone(),
+                ClosedShard { primary: Some(end.primary.clone()), given_up: false, drained, watched },
+            )
+        });
+        let SwitchRequest { uid: by, direction, .. } = *self.request;
+        ClosedSide { by, direction, shards: shards.collect(), broken: None }
+    }
+
+    /// Sends it on the condition that the record is this one.
+    async fn send_upon(&mut self, found: Versioned<Workflow>) -> Result<bool, SwitchError> {
+        let (desk, request) = (self.tools.desk, self.request);
+        let Versioned { mut record, revision } = found;
         record.switched = switched_after(&record, request);
         if request.writes() {
             record.way_back = request.way_back;
             record.fenced = true;
+            record.closed = Some(self.closed());
         }
         if let Some(switch) = record.switch.as_mut() {
             switch.phase = Phase::Finishing;
@@ -72,10 +113,10 @@ impl Course<'_> {
         let topology = &desk.topology;
         let mut txn = topology.unchanged(Txn::new(), desk.path(), revision);
         for end in self.ends.all() {
-            txn = topology.unchanged(txn, &end.shard.0, end.shard.1);
+            txn = topology.unchanged(txn, &end.path, end.revision);
         }
         txn = topology.put(txn, desk.path(), &record)?;
-        txn = topology.put(txn, &paths::workflow_rules(&desk.keyspace, &desk.name), &record.rules())?;
+        txn = route(topology, txn, &record, &self.ends, request.direction)?;
         txn = topology.delete(txn, &paths::pause(&desk.keyspace, &desk.name));
         self.tools.failpoints.reach("unsent-commit").await.map_err(failed)?;
         // From here on nothing may be opened before the record is read again.

@@ -2,25 +2,31 @@
 
 use crate::engine::connect::Side;
 use crate::engine::places::{self, ShardPlace};
-use crate::model::KeyspaceName;
 use crate::model::switch::Direction;
-use crate::model::workflow::TabletType;
+use crate::model::workflow::{SideSpec, TabletType, WorkflowSpec};
+use crate::model::{KeyspaceName, TabletAlias};
 use crate::mysql::Credentials;
-use crate::topology::records::Workflow;
+use crate::topology::records::{Shard, Workflow};
 use crate::topology::{Path, Revision, Topology, paths};
 use crate::workflow::fence::{Fence, FenceKey};
 
 use super::SwitchError;
 
-/// One side: a shard with its primary.
+/// One shard of a side, with its primary.
 #[derive(Debug, Clone)]
 pub struct End {
-    /// Its fence; the primary is in it.
+    /// Its primary.
+    pub primary: TabletAlias,
+    /// Its fence; the primary's server is in it.
     pub fence: Fence,
     /// Its replicas, any of which may be promoted.
     pub replicas: Vec<Side>,
-    /// The shard's record and the revision it was read at: the switch is void if a primary changes under it.
-    pub shard: (Path, Revision),
+    /// Where its shard's record is.
+    pub path: Path,
+    /// The record.
+    pub shard: Shard,
+    /// The revision it was read at: the switch is void if a primary changes under it.
+    pub revision: Revision,
 }
 
 /// Both sides.
@@ -30,6 +36,17 @@ pub struct Ends {
     pub closing: Vec<End>,
     /// Where they are after it.
     pub opening: Vec<End>,
+    /// What flows, by places: from one that closes to one that opens.
+    pub pairs: Vec<Pair>,
+}
+
+/// A closing end and an opening one between which rows flow, by their places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair {
+    /// Among the closing ones.
+    pub old: usize,
+    /// Among the opening ones.
+    pub new: usize,
 }
 
 impl Ends {
@@ -40,14 +57,17 @@ impl Ends {
         workflow: &Workflow,
         direction: Direction,
     ) -> Result<Self, SwitchError> {
-        let (source, target) = (&workflow.spec.source_keyspace, &workflow.spec.target_keyspace);
-        let (old, new) = match direction {
-            Direction::Forward => (source, target),
-            Direction::Backward => (target, source),
+        let spec = &workflow.spec;
+        let (old, new) = spec.sides(direction);
+        let (old_name, new_name) = spec.names(direction);
+        let (old_role, new_role) = match direction {
+            Direction::Forward => ("source", "target"),
+            Direction::Backward => ("target", "source"),
         };
-        let closing = vec![end(topology, credentials, workflow, old, new).await?];
-        let opening = vec![end(topology, credentials, workflow, new, old).await?];
-        Ok(Self { closing, opening })
+        let closing = ends(topology, credentials, workflow, (old, old_role), &new_name).await?;
+        let opening = ends(topology, credentials, workflow, (new, new_role), &old_name).await?;
+        let pairs = pairs(spec, &closing, &opening);
+        Ok(Self { closing, opening, pairs })
     }
 
     /// The fences to close.
@@ -59,38 +79,52 @@ impl Ends {
     pub fn all(&self) -> impl Iterator<Item = &End> {
         self.closing.iter().chain(&self.opening)
     }
+
+    /// Every pair, as ends.
+    pub fn flowing(&self) -> impl Iterator<Item = (Pair, &End, &End)> {
+        self.pairs.iter().filter_map(|pair| Some((*pair, self.closing.get(pair.old)?, self.opening.get(pair.new)?)))
+    }
 }
 
-/// The fences on both sides of a workflow, source first.
-pub async fn fences(
+fn pairs(spec: &WorkflowSpec, closing: &[End], opening: &[End]) -> Vec<Pair> {
+    let mut pairs = Vec::new();
+    for (new, opens) in opening.iter().enumerate() {
+        let flows = |(_, closes): &(usize, &End)| spec.connects(&closes.fence.key.shard, &opens.fence.key.shard);
+        pairs.extend(closing.iter().enumerate().filter(flows).map(|(old, _)| Pair { old, new }));
+    }
+    pairs
+}
+
+async fn ends(
     topology: &Topology,
     credentials: &Credentials,
     workflow: &Workflow,
-) -> Result<Vec<Fence>, SwitchError> {
-    let ends = Ends::resolve(topology, credentials, workflow, Direction::Forward).await?;
-    Ok(ends.all().map(|end| end.fence.clone()).collect())
+    (side, role): (SideSpec<'_>, &str),
+    home: &str,
+) -> Result<Vec<End>, SwitchError> {
+    let places = places::shards(topology, side).await?;
+    places.into_iter().map(|place| end(credentials, workflow, side.keyspace, place, role, home)).collect()
 }
 
-async fn end(
-    topology: &Topology,
+fn end(
     credentials: &Credentials,
     workflow: &Workflow,
     keyspace: &KeyspaceName,
-    home: &KeyspaceName,
+    place: ShardPlace,
+    role: &str,
+    home: &str,
 ) -> Result<End, SwitchError> {
-    let place: ShardPlace = places::only_shard(topology, keyspace).await?;
-    let role = if *keyspace == workflow.spec.source_keyspace { "source" } else { "target" };
-    let side = places::side(role, credentials, place.pick(keyspace, &[TabletType::Primary])?)?;
-    let promotable = place.tablets.iter().filter(|(_, tablet)| tablet.tablet_type == TabletType::Replica);
-    let replicas =
-        promotable.map(|tablet| places::side("replica", credentials, tablet)).collect::<Result<Vec<_>, _>>()?;
-    let key = FenceKey { uid: workflow.uid, keyspace: keyspace.clone(), shard: place.name.clone() };
+    let primary = place.pick(keyspace, &[TabletType::Primary])?;
+    let side = places::side(role, credentials, primary)?;
+    let primary = primary.0.clone();
+    let replicas = place.replicas(credentials)?;
     let fence = Fence {
-        key,
+        key: FenceKey { uid: workflow.uid, keyspace: keyspace.clone(), shard: place.name.clone() },
         side,
         workflow: workflow.spec.name.clone(),
         tables: workflow.spec.tables.clone(),
-        home: home.clone(),
+        home: home.to_owned(),
     };
-    Ok(End { fence, replicas, shard: (paths::shard(keyspace, &place.name), place.revision) })
+    let path = paths::shard(keyspace, &place.name);
+    Ok(End { primary, fence, replicas, path, shard: place.shard, revision: place.revision })
 }

@@ -44,7 +44,7 @@ pub enum SwitchError {
     Failpoint(String),
     /// A fence.
     #[error(transparent)]
-    Fence(#[from] FenceError),
+    Fence(Box<FenceError>),
     /// A stream, or reaching a side.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -56,11 +56,21 @@ pub enum SwitchError {
     Topology(#[from] TopologyError),
 }
 
+impl From<FenceError> for SwitchError {
+    fn from(error: FenceError) -> Self {
+        Self::Fence(Box::new(error))
+    }
+}
+
 impl SwitchError {
     /// As an error of the engine's, where a stream is what fails by it.
     pub fn into_engine(self) -> EngineError {
         match self {
-            Self::Engine(error) | Self::Fence(FenceError::Server { source: error, .. }) => error,
+            Self::Engine(error) => error,
+            Self::Fence(error) => match *error {
+                FenceError::Server { source, .. } => source,
+                other => EngineError::Fence(other.to_string()),
+            },
             Self::Mysql(error) => error.into(),
             Self::Topology(error) => error.into(),
             other => EngineError::Fence(other.to_string()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::model::fence::Epoch;
-use crate::model::switch::Direction;
+use crate::model::switch::{Direction, Phase, Step};
 use crate::topology::records::{GatewayPresence, Pause, Workflow};
 use crate::topology::{Revision, Topology, TopologyError, Txn, TxnOutcome, Versioned, paths};
 use crate::workflow::carry::Desk;
@@ -15,17 +15,21 @@ use super::SwitchError;
 
 /// How long gateways are waited for. One that is silent for longer has lost its lease or is about to.
 pub const PATIENCE: Duration = Duration::from_millis(500);
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(2);
 
-/// Announces that the tables are fenced (`holds`: and that new writes are to be held); waits until every gateway has heard.
-/// Those that have not are named.
+/// Announces that the tables are fenced, or, with the step that comes `next` and is written to the record by the same
+/// transaction, that new writes are to be held; waits until every gateway has heard. Those that have not are named.
 pub async fn announce(
     desk: &Desk,
-    Versioned { record: workflow, revision }: &Versioned<Workflow>,
+    found: &mut Versioned<Workflow>,
     direction: Direction,
     epoch: Epoch,
-    holds: bool,
+    next: Option<Step>,
 ) -> Result<Vec<String>, SwitchError> {
+    let Versioned { record: workflow, revision } = found;
+    if let (Some(step), Some(switch)) = (next, workflow.switch.as_mut()) {
+        switch.phase = Phase::Doing { step };
+    }
     let spec = &workflow.spec;
     let closing = match direction {
         Direction::Forward => &spec.source_keyspace,
@@ -38,13 +42,21 @@ pub async fn announce(
         tables: spec.tables.iter().cloned().collect(),
         closing: closing.clone(),
         uid: workflow.uid,
-        holds,
+        holds: next.is_some(),
     };
     // One that comes late, when the switch has been undone, must not hold anybody.
     let txn = desk.topology.unchanged(Txn::new(), desk.path(), *revision);
-    let txn = desk.topology.put(txn, &paths::pause(&desk.keyspace, &desk.name), &pause)?;
+    let mut txn = desk.topology.put(txn, &paths::pause(&desk.keyspace, &desk.name), &pause)?;
+    if next.is_some() {
+        txn = desk.topology.put(txn, desk.path(), workflow)?;
+    }
     match desk.topology.txn_as_owner(&desk.guard, txn).await? {
-        TxnOutcome::Committed { revision } => Ok(heard(&desk.topology, revision, PATIENCE).await?),
+        TxnOutcome::Committed { revision: written } => {
+            if next.is_some() {
+                *revision = written;
+            }
+            Ok(heard(&desk.topology, written, PATIENCE).await?)
+        }
         TxnOutcome::Refused { .. } => Err(SwitchError::Changed { what: "the workflow's record".into() }),
     }
 }

@@ -15,17 +15,14 @@ pub fn plan(request: &SwitchRequest) -> Vec<Step> {
 
 /// A step in words, for this workflow.
 pub fn describe(step: Step, workflow: &Workflow, request: &SwitchRequest) -> String {
-    let (source, target) = (&workflow.spec.source_keyspace, &workflow.spec.target_keyspace);
-    let (old, new) = match request.direction {
-        Direction::Forward => (source, target),
-        Direction::Backward => (target, source),
-    };
+    let (old, new) = workflow.spec.names(request.direction);
     let count = workflow.spec.tables.len();
     let types: Vec<_> = request.types.iter().map(|tablet_type| tablet_type.as_str()).collect();
     let types = types.join(", ");
     match step {
         Step::Check => format!(
-            "wait up to {} s until {new} is level with {old} (lag now at most {} s) and no long transaction is open on {old}",
+            "examine everything, then wait up to {} s until {new} is level with {old} (lag now at most {} s) and no long \
+             transaction is open on {old}",
             request.timeout_ms / 1_000,
             request.max_lag_ms / 1_000
         ),
@@ -65,6 +62,7 @@ mod tests {
             timeout_ms: 30_000,
             max_lag_ms: 30_000,
             way_back: true,
+            allow_cross_keyspace: false,
         }
     }
 

@@ -1,18 +1,19 @@
 //! The steps of a switch, one after another, by the owner of its workflow.
 //!
 //! # Invariants
-//! - A step is in the record before it is begun.
+//! - A step is in the record before it is begun; those from the closing to the commit are there as one, written together
+//!   with the pause: whoever finds any of them undoes the same, and until the commit nobody waits for the topology.
 //! - A failure before the commit is sent leads to [`super::undo`], and so does an engine's death, by whoever comes next.
 //! - Once the commit is sent, nothing is undone before the record has said that it did not happen; asking and making sure
 //!   that it never will are one write.
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::EngineError;
-use crate::engine::progress::Progress;
 use crate::failpoint::{Failpoints, Hit};
 use crate::model::GtidSet;
 use crate::model::fence::Epoch;
@@ -20,18 +21,24 @@ use crate::model::switch::{Phase, Step, SwitchRequest};
 use crate::mysql::Credentials;
 use crate::topology::records::Workflow;
 use crate::topology::{TopologyError, Versioned};
-use crate::workflow::carry::{Desk, Streaming, key_of};
-use crate::workflow::fence::{self, Guard};
+use crate::workflow::carry::{Desk, Standing, Streaming};
+use crate::workflow::fence::{self, Guard, Poised};
+use crate::workflow::watch::{Watch, Watcher};
 
-use super::drain::{self, Frozen};
+use super::counters::Counters;
+use super::drain;
 use super::ends::Ends;
+use super::kit::{Kit, Tail};
 use super::plan::plan;
 use super::reopen::Reopen;
-use super::undo::{self, turn};
-use super::{SwitchError, check, counters, pause, way_back};
+use super::undo::turn;
+use super::way_back::WayBack;
+use super::{SwitchError, check, open, pause};
 
 /// The most a pause may take up to the commit; longer, and it is undone (design P1).
 pub const PAUSE: Duration = Duration::from_secs(5);
+/// How long to wait for a moment in which no transaction would hold up the pause; less than the servers keep idle sessions.
+const QUIET: Duration = Duration::from_secs(2);
 /// How long tables may be in use before they are armed.
 const ARM: Duration = Duration::from_secs(10);
 
@@ -42,8 +49,10 @@ pub struct Tools<'a> {
     pub desk: &'a Desk,
     /// Where logins come from.
     pub credentials: &'a Credentials,
-    /// What the stream says of itself.
-    pub progress: &'a Progress,
+    /// What the streams say of themselves.
+    pub standing: &'a Standing,
+    /// Who watches the side that is closed before the switch.
+    pub watch: &'a Watch,
     /// Cancelled when the engine stops: then nothing is closed any more.
     pub shutdown: &'a CancellationToken,
     /// Failures on demand.
@@ -57,7 +66,7 @@ pub enum Ending {
     Refused(Option<Streaming>),
     /// It is committed.
     Committed {
-        /// How long writes were held, if the new side is open; else [`undo::open`] is left to do.
+        /// How long writes were held, if the new side is open; else [`open::open`] is left to do.
         pause: Option<Duration>,
         /// The stream, if only reads were switched.
         streaming: Option<Streaming>,
@@ -73,7 +82,7 @@ pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Stre
         let ends = Ends::resolve(&tools.desk.topology, tools.credentials, &record, request.direction).await?;
         reach(tools, "before", Step::Check).await?;
         tokio::select! {
-            checked = check::check(request, &ends, tools.progress, &mut streaming) => checked?,
+            checked = check::check(tools, &record, request, &mut streaming) => checked?,
             () = tools.shutdown.cancelled() => return Err(stopping()),
         }
         reach(tools, "after", Step::Check).await?;
@@ -82,7 +91,7 @@ pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Stre
     let ends = match checked.await {
         Ok(ends) => ends,
         Err(error) => {
-            tools.desk.log(&format!("switch refused: {error}")).await?;
+            tools.desk.log(&format!("switch refused: {}", check::in_short(&error.to_string()))).await?;
             turn(tools.desk, &Phase::Undone { why: error.to_string() }, false).await?;
             return Ok(Ending::Refused((!streaming.is_over()).then_some(streaming)));
         }
@@ -96,10 +105,17 @@ pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Stre
         streaming: Some(streaming),
         began: None,
         held: None,
+        armed: Vec::new(),
+        counters: None,
+        way_back: None,
         guard: None,
+        kit: None,
+        tail: None,
+        written: None,
         reopen: None,
         fence: Vec::new(),
-        frozen: Vec::new(),
+        watchers: Vec::new(),
+        poised: Vec::new(),
     };
     let outcome = course.steps().await;
     let (mut streaming, pause) = (course.streaming.take(), course.held);
@@ -145,22 +161,36 @@ pub(super) struct Course<'a> {
     pub(super) began: Option<Instant>,
     /// From there to the opened side.
     held: Option<Duration>,
+    /// The epochs of the triggers on the closing ends, then on the opening ones.
+    armed: Vec<Epoch>,
+    counters: Option<Counters>,
+    way_back: Option<WayBack>,
     pub(super) guard: Option<Guard>,
+    kit: Option<Kit>,
+    tail: Option<Tail>,
+    /// The record as the announcement has written it.
+    pub(super) written: Option<Versioned<Workflow>>,
     pub(super) reopen: Option<Reopen>,
     /// F, of each closed fence.
     pub(super) fence: Vec<GtidSet>,
-    frozen: Vec<Frozen>,
+    /// Who looks at the closed ends.
+    pub(super) watchers: Vec<Watcher>,
+    poised: Vec<Poised>,
 }
 
 impl Course<'_> {
     async fn steps(&mut self) -> Result<(), Failed> {
         for step in plan(self.request).into_iter().skip(1) {
-            if !matches!(step, Step::Open) {
+            if matches!(step, Step::Arm | Step::Pause) || !self.request.writes() {
                 self.write_down(step).await?;
             }
-            tracing::info!(workflow = self.tools.desk.label(), %step, "switch");
             reach(self.tools, "before", step).await.map_err(|error| self.side(step, error))?;
-            self.take(step).await?;
+            let began = Instant::now();
+            let taken = self.take(step).await;
+            let took = began.elapsed();
+            tracing::info!(workflow = self.tools.desk.label(), %step, took_ms = took.as_secs_f64() * 1e3, "switch");
+            self.tools.standing.counts().step(step.as_str(), took);
+            taken?;
             reach(self.tools, "after", step).await.map_err(|error| self.side(step, error))?;
         }
         Ok(())
@@ -196,11 +226,7 @@ impl Course<'_> {
             Step::Drain => Ok(self.in_time(step, "the stream or a replica").await?),
             Step::Ready => Ok(self.in_time(step, "counters or the way back").await?),
             Step::Commit => self.commit().await,
-            Step::Open => {
-                let opened = undo::open(self.tools.desk, self.tools.credentials).await.map_err(Failed::After)?;
-                self.held = self.began.map(|began| opened - began);
-                Ok(())
-            }
+            Step::Open => self.open().await.map_err(Failed::After),
         }
     }
 
@@ -212,33 +238,50 @@ impl Course<'_> {
 
     async fn arm(&mut self) -> Result<(), SwitchError> {
         let end = Instant::now() + ARM;
+        let record = self.record().await?;
         for new in &self.ends.opening {
             fence::shut(&new.fence, self.epoch, end).await?;
-            fence::arm(&new.fence, self.epoch, end).await?;
         }
-        for old in &self.ends.closing {
-            fence::arm(&old.fence, self.epoch, end).await?;
+        for one in self.ends.all() {
+            // Once a switch has come about both sides stay armed.
+            let armed = if record.record.fenced { fence::armed(&one.fence).await? } else { None };
+            if armed.is_none() {
+                fence::arm(&one.fence, self.epoch, end).await?;
+            }
+            self.armed.push(armed.unwrap_or(self.epoch));
         }
-        counters::raise(&self.ends, true, end).await?;
+        let mut counters = Counters::prepare(&self.ends).await?;
+        counters.raise(true, end).await?;
+        self.counters = Some(counters);
+        if self.request.way_back {
+            self.way_back = Some(WayBack::prepare(&record.record, self.request.direction, &self.ends).await?);
+        }
         // From here on a gateway's locking reads hold the fence, too.
-        pause::announce(self.tools.desk, &self.record().await?, self.request.direction, self.epoch, false).await?;
+        pause::announce(self.tools.desk, &mut self.record().await?, self.request.direction, self.epoch, None).await?;
         Ok(())
     }
 
     async fn pause(&mut self) -> Result<(), SwitchError> {
         self.guard = Some(Guard::take(&self.ends.closing_fences()).await?);
-        for old in &self.ends.closing {
-            fence::check(&old.fence, self.epoch).await?;
-        }
-        for new in &self.ends.opening {
-            if !fence::check(&new.fence, self.epoch).await?.closed {
+        let checks = self.ends.all().zip(&self.armed).map(|(end, armed)| fence::check(&end.fence, *armed));
+        let states = try_join_all(checks.collect::<Vec<_>>()).await?;
+        for (new, state) in self.ends.opening.iter().zip(&states[self.ends.closing.len()..]) {
+            if !state.closed {
                 let what = format!("the fence of {}, which somebody has opened", new.fence.side.label);
                 return Err(SwitchError::Changed { what });
             }
         }
-        let record = self.record().await?;
+        let (direction, end) = (self.request.direction, Instant::now() + PAUSE);
+        let mut found = self.record().await?;
+        let mut kit = Kit::prepare(&self.ends, &found.record, direction, self.epoch, end).await?;
+        if !kit.closing.wait_for_quiet(Instant::now() + QUIET).await? {
+            tracing::info!("there is always a transaction that is idle after a write: the pause will wait for one");
+        }
+        self.kit = Some(kit);
         self.began = Some(Instant::now());
-        let deaf = pause::announce(self.tools.desk, &record, self.request.direction, self.epoch, true).await?;
+        let next = Some(Step::Close);
+        let deaf = pause::announce(self.tools.desk, &mut found, direction, self.epoch, next).await?;
+        self.written = Some(found);
         if !deaf.is_empty() {
             tracing::warn!(
                 gateways = deaf.join(", "),
@@ -249,11 +292,27 @@ impl Course<'_> {
     }
 
     async fn close(&mut self) -> Result<(), SwitchError> {
-        let fences = self.ends.closing_fences();
+        let (closing, lookouts, tail) = self.kit.take().ok_or_else(unprepared)?.split();
+        self.tail = Some(tail);
         self.reopen = Some(self.reopener());
-        let closed = fence::close(&fences, self.epoch.next(), self.deadline()).await?;
+        let closed = closing.close(self.deadline()).await?;
         tracing::info!(tries = closed.tries, took_ms = closed.took.as_millis() as u64, "fences closed");
         self.fence = closed.executed;
+        self.watchers = lookouts.into_iter().zip(&self.fence).map(|(look, set)| look.begin(set.clone())).collect();
+        Ok(())
+    }
+
+    async fn open(&mut self) -> Result<(), SwitchError> {
+        let poised = std::mem::take(&mut self.poised);
+        let all = poised.len() == self.ends.opening.len();
+        match try_join_all(poised.into_iter().map(Poised::open)).await {
+            Ok(_) if all => self.held = self.began.map(|began| began.elapsed()),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "a fence was not opened at once"),
+        }
+        // Whether all is as it should be is looked at in any case, by the topology as it is now.
+        let opened = open::open(self.tools.desk, self.tools.credentials, self.tools.failpoints).await?;
+        self.held = self.held.or_else(|| self.began.map(|began| opened - began));
         Ok(())
     }
 
@@ -282,40 +341,30 @@ impl Course<'_> {
 
     async fn drain(&mut self, end: Instant) -> Result<(), SwitchError> {
         let streaming = self.streaming.as_mut().ok_or(EngineError::Cancelled)?;
-        for fence in &self.fence {
-            drain::passed(fence, self.tools.progress, streaming, end).await?;
-        }
+        let tail = self.tail.as_mut().ok_or_else(unprepared)?;
+        let passed = drain::passed(&self.ends.closing, &self.fence, streaming, end);
+        tokio::try_join!(passed, tail.old_replicated(&self.fence, end))?;
         if let Some(streaming) = self.streaming.take() {
+            let shared = streaming.shared();
             streaming.rest().await;
+            drain::settle(&shared).await?;
         }
-        let record = self.record().await?.record;
-        for new in &self.ends.opening {
-            for (old, fence) in self.ends.closing.iter().zip(&self.fence) {
-                let key = key_of(&record, self.request.direction, &old.fence.key.shard, &new.fence.key.shard);
-                self.frozen.push(drain::freeze(&new.fence, &key, fence).await?);
-            }
-        }
-        for (old, fence) in self.ends.closing.iter().zip(&self.fence) {
-            drain::replicated(old, fence, end).await?;
-        }
-        Ok(())
+        tail.look(&self.fence).await
     }
 
     async fn ready(&mut self, end: Instant) -> Result<(), SwitchError> {
         // An engine that was stopped and wakes up here is no owner any more.
         self.tools.desk.guard.lease().check().map_err(TopologyError::from)?;
-        counters::raise(&self.ends, false, end).await?;
-        // The way back begins behind what raising them has logged.
-        for (new, frozen) in self.ends.opening.iter().zip(&mut self.frozen) {
-            frozen.executed = drain::executed(&new.fence.side).await?;
-            drain::replicated(new, &frozen.executed, end).await?;
-        }
-        if self.request.way_back {
-            let record = self.record().await?.record;
-            way_back::prepare(&record, self.request.direction, &self.ends, &self.frozen).await?;
-        }
+        let tail = self.tail.as_mut().ok_or_else(unprepared)?;
+        let counters = self.counters.as_mut().ok_or_else(unprepared)?;
+        self.poised = tail.ready(counters, self.way_back.as_mut(), &self.fence, end).await?;
         Ok(())
     }
+}
+
+/// The steps are not in their order.
+fn unprepared() -> SwitchError {
+    SwitchError::Changed { what: "the plan of the switch".into() }
 }
 
 fn stopping() -> SwitchError {

@@ -1,23 +1,25 @@
-//! What follows a switch that did not come about, and one that did: both are safe to repeat, by any owner, at any time.
+//! What follows a switch that did not come about; safe to repeat, by any owner, at any time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::engine::EngineError;
-use crate::model::GtidSet;
+use crate::failpoint::Failpoints;
 use crate::model::fence::Epoch;
 use crate::model::switch::{Direction, Phase, Switch};
 use crate::mysql::Credentials;
 use crate::topology::records::Workflow;
 use crate::topology::{TopologyError, Versioned};
-use crate::workflow::carry::{Desk, key_of, now};
+use crate::workflow::carry::{Desk, now};
 use crate::workflow::fence::{self, Fence, FenceError};
 
 use super::SwitchError;
 use super::ends::Ends;
-use super::{drain, pause};
+use super::pause;
+use super::run::failed;
 
+/// Where undoing may be made to fail: its record is written, the closed side is open again, nothing but the record is left.
+pub const UNDO_POINTS: [&str; 3] = ["undo-written", "undo-opened", "undo-done"];
 /// How far epochs of one act are from those of the next; a fence that was closed in vain is opened again with one in between.
 pub const STRIDE: u64 = 10;
 /// How long one fence may take.
@@ -42,12 +44,19 @@ pub async fn turn(desk: &Desk, phase: &Phase, committed: bool) -> Result<Version
 
 /// Brings everything back to before the switch. The first act is the record's: a commit still under way compares it, and so
 /// comes to nothing.
-pub async fn undo(desk: &Desk, credentials: &Credentials, why: &str) -> Result<(), SwitchError> {
+pub async fn undo(
+    desk: &Desk,
+    credentials: &Credentials,
+    failpoints: &Failpoints,
+    why: &str,
+) -> Result<(), SwitchError> {
     let record = turn(desk, &Phase::Undoing { why: why.to_owned() }, false).await?.record;
     let Some(switch) = record.open_switch().filter(|switch| switch.phase != Phase::Finishing) else { return Ok(()) };
+    reach(failpoints, UNDO_POINTS[0]).await?;
     if switch.request.writes() {
-        reopen(desk, credentials, &record, switch.request.direction).await?;
+        reopen(desk, credentials, failpoints, &record, switch.request.direction).await?;
     }
+    reach(failpoints, UNDO_POINTS[2]).await?;
     desk.log(&format!("switch undone: {why}")).await?;
     turn(desk, &Phase::Undone { why: why.to_owned() }, false).await?;
     Ok(())
@@ -57,6 +66,7 @@ pub async fn undo(desk: &Desk, credentials: &Credentials, why: &str) -> Result<(
 async fn reopen(
     desk: &Desk,
     credentials: &Credentials,
+    failpoints: &Failpoints,
     record: &Workflow,
     direction: Direction,
 ) -> Result<(), SwitchError> {
@@ -67,6 +77,7 @@ async fn reopen(
     for end in &ends.closing {
         open_one(&end.fence, record.epoch).await?;
     }
+    reach(failpoints, UNDO_POINTS[1]).await?;
     // Only now: what gateways hold goes to the open side.
     pause::withdraw(desk).await?;
     for end in &ends.opening {
@@ -74,19 +85,23 @@ async fn reopen(
         if let Err(error) = fence::take_over(&end.fence).await {
             tracing::warn!(%error, "what an earlier owner has left there may linger");
         }
-        // Where writes were switched before, the side that does not take them stays closed.
+        // Where writes were switched before, the side that does not take them stays closed, and both stay armed.
         if !record.fenced {
             disarm(&end.fence, record.epoch).await;
         }
     }
-    for end in &ends.closing {
+    for end in ends.closing.iter().filter(|_| !record.fenced) {
         disarm(&end.fence, record.epoch).await;
     }
     Ok(())
 }
 
+pub(super) async fn reach(failpoints: &Failpoints, point: &str) -> Result<(), SwitchError> {
+    failpoints.reach(point).await.map_err(failed)
+}
+
 /// Opens a fence, whose row is made if somebody has lost it: armed tables without it refuse everybody.
-async fn open_one(fence: &Fence, epoch: Epoch) -> Result<(), SwitchError> {
+pub(super) async fn open_one(fence: &Fence, epoch: Epoch) -> Result<(), SwitchError> {
     match fence::open(fence, epoch, Instant::now() + ONE).await {
         Err(FenceError::Missing { .. }) => {
             fence::ensure(fence).await?;
@@ -102,36 +117,4 @@ async fn disarm(fence: &Fence, epoch: Epoch) {
     if let Err(error) = fence::disarm(fence, epoch, Instant::now() + ONE).await {
         tracing::warn!(%error, "the triggers of an open fence stay for now");
     }
-}
-
-/// Opens the new side of a committed switch; when it was open. The old one stays closed, and armed, for as long as the
-/// workflow lives.
-pub async fn open(desk: &Desk, credentials: &Credentials) -> Result<Instant, SwitchError> {
-    let record = turn(desk, &Phase::Finishing, true).await?.record;
-    let switch = match record.open_switch() {
-        Some(switch) if switch.phase == Phase::Finishing && switch.request.writes() => switch,
-        _ => return Ok(Instant::now()),
-    };
-    let request = &switch.request;
-    let drained = switch.drained.iter().map(|text| text.parse::<GtidSet>());
-    let drained: Vec<_> = drained.collect::<Result<_, _>>().map_err(|_| EngineError::Sidecar("switch.drained"))?;
-    let ends = Ends::resolve(&desk.topology, credentials, &record, request.direction).await?;
-    for end in &ends.closing {
-        // It is, unless this is a primary that has come since.
-        fence::shut(&end.fence, record.epoch, Instant::now() + ONE).await?;
-    }
-    for new in &ends.opening {
-        for (old, drained) in ends.closing.iter().zip(&drained) {
-            let key = key_of(&record, request.direction, &old.fence.key.shard, &new.fence.key.shard);
-            drain::still_has(&new.fence, &key, drained).await?;
-        }
-    }
-    for end in &ends.opening {
-        open_one(&end.fence, record.epoch).await?;
-    }
-    let opened = Instant::now();
-    for end in &ends.opening {
-        disarm(&end.fence, record.epoch).await;
-    }
-    Ok(opened)
 }

@@ -1,7 +1,12 @@
-//! The streams that carry changes back after a switch: made while both sides are closed and equal, so they begin level.
+//! The streams that carry changes back after a switch: made before the pause, without a position, and given theirs while both
+//! sides are closed and equal, so they begin level.
 
-use crate::engine::begin_level::begin_level;
+use futures_util::future::try_join_all;
+
+use crate::engine::begin_level::{begin_level, level_at};
+use crate::engine::checkpoint::Checkpoint;
 use crate::model::switch::Direction;
+use crate::mysql::admin::Session;
 use crate::topology::records::Workflow;
 use crate::workflow::carry::key_of;
 
@@ -9,21 +14,34 @@ use super::SwitchError;
 use super::drain::Frozen;
 use super::ends::Ends;
 
-/// Makes them, each from where its new side stands now; nobody runs them yet.
-pub async fn prepare(
-    workflow: &Workflow,
-    direction: Direction,
-    ends: &Ends,
-    frozen: &[Frozen],
-) -> Result<(), SwitchError> {
-    for old in &ends.closing {
-        for (new, at) in ends.opening.iter().zip(frozen) {
+/// Streams that nobody runs yet.
+#[derive(Debug, Default)]
+pub struct WayBack {
+    /// Each with the place of its new side among the ends that open.
+    streams: Vec<(Session, Checkpoint, usize)>,
+}
+
+impl WayBack {
+    /// Makes them.
+    pub async fn prepare(workflow: &Workflow, direction: Direction, ends: &Ends) -> Result<Self, SwitchError> {
+        let mut streams = Vec::new();
+        for (pair, old, new) in ends.flowing() {
             let key = key_of(workflow, direction.opposite(), &new.fence.key.shard, &old.fence.key.shard);
-            // Of a kind that whoever takes over ends first: this must not come late.
+            // Of a kind that whoever takes over ends first: what is done in it must not come late.
             let mut session = old.fence.working_session().await?;
-            begin_level(&mut session, &key, &workflow.spec.tables, &at.executed, &at.server).await?;
-            session.close().await;
+            let begun = begin_level(&mut session, &key, &workflow.spec.tables).await?;
+            streams.push((session, begun, pair.new));
         }
+        Ok(Self { streams })
     }
-    Ok(())
+
+    /// Lets each begin from where its new side stands now.
+    pub async fn level(&mut self, frozen: &[Frozen]) -> Result<(), SwitchError> {
+        let each = self.streams.iter_mut().filter_map(|(session, begun, place)| {
+            let at = frozen.get(*place)?;
+            Some(level_at(session, begun, &at.executed, &at.server))
+        });
+        try_join_all(each).await?;
+        Ok(())
+    }
 }

@@ -61,7 +61,13 @@ fn view(tablets: Vec<Arc<Tablet>>) -> Arc<View> {
         serving: BTreeSet::new(),
         tablets,
     };
-    let keyspace = Keyspace { name, shards: vec![shard], unreadable: None };
+    let keyspace = Keyspace {
+        name,
+        shards: vec![shard],
+        vschema: None,
+        spread: std::collections::BTreeMap::new(),
+        unreadable: None,
+    };
     Arc::new(View { keyspaces: [("commerce".to_owned(), keyspace)].into(), ..View::default() })
 }
 

@@ -66,6 +66,11 @@ async fn it_refuses_when_closed_and_leaves_nothing() {
     refused(&mut app, "INSERT INTO t VALUES (4, 4)").await;
     assert!(matches!(fence::check(&one, epoch(1)).await, Err(FenceError::Missing { .. })));
     assert!(matches!(fence::open(&one, epoch(3), soon()).await, Err(FenceError::Missing { .. })));
+    // To shut it is to make it so.
+    fence::shut(&one, epoch(2), soon()).await.unwrap();
+    assert!(fence::state(&one).await.unwrap().is_some_and(|state| state.closed));
+    refused(&mut app, "INSERT INTO t VALUES (4, 4)").await;
+    cluster.source_db().exec("DELETE FROM _shardlift.fence").await;
     fence::ensure(&one).await.unwrap();
     taken(&mut app, "DELETE FROM t WHERE id > 1").await;
     taken(&mut app, "DELETE FROM other").await;

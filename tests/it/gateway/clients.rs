@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 async fn drivers_work_through_the_gateway() {
     let (python, node) = (python_packages().await, node_packages().await);
     let cluster = TestCluster::with(|spec| spec.replicas = 1).await;
-    let [ca, cert, key] = cluster.certificates();
+    let [ca, cert, key] = cluster.certificates(cluster.source());
     let tls = format!("--tls-cert {} --tls-key {}", cert.display(), key.display());
     let gateway = cluster.gateway(&tls).await;
     let rows = cluster.folder().join("rows.csv");

@@ -26,7 +26,7 @@ const SOON: Duration = Duration::from_secs(20);
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_harms_nobody() {
     let cluster = TestCluster::start().await;
-    let [_, cert, key] = cluster.certificates();
+    let [_, cert, key] = cluster.certificates(cluster.source());
     let flags = format!("--tls-cert {} --tls-key {} --max-allowed-packet 16777216", cert.display(), key.display());
     let mut gateway = cluster.gateway(&flags).await;
     let app = login(&cluster, &gateway, "commerce", 0);

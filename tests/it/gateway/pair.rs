@@ -1,14 +1,17 @@
 //! Several gateways over one topology, and what a gateway does besides answering: users read anew, peers that vanish.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shardlift::mysql::wire::{ConnectOptions, Wire};
+use shardlift::mysql::{Endpoint, Login, Secret, TlsMode};
 
 use super::raw::Raw;
 use super::reply::{Answer, Hidden};
-use super::{login, number, open, say, text};
+use super::{attributes, login, number, open, say, text};
 use crate::harness::{Gateway, TestCluster, until};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -28,13 +31,17 @@ const ASKED: [&str; 8] = [
 async fn gateways_side_by_side() {
     let cluster = TestCluster::start().await;
     cluster.source_db().exec(include_str!("base.sql")).await;
-    let (one, two) = tokio::join!(cluster.gateway(""), cluster.gateway(""));
+    let shown = Shown::new(cluster.folder(), "shown");
+    let tls = shown.flags();
+    let (one, two) = tokio::join!(cluster.gateway(""), cluster.gateway(&tls));
     the_same_answers(&cluster, &one, &two).await;
     kill_means_the_gateway_asked(&cluster, &one, &two).await;
     table_locks_on_two_tablets(&cluster, &one).await;
     clients_that_vanish_midway(&cluster, &one).await;
     dead_peers_are_looked_for(&cluster, &one).await;
+    attributes::go_through(&cluster, &one).await;
     users_are_read_again(&cluster, &two).await;
+    certificates_are_read_again(&cluster, &two, &shown).await;
     assert!(one.stop().await.success());
     assert_eq!(number(&mut open(&cluster, &two, "commerce", 0).await, "SELECT 8").await, 8);
     assert!(two.stop().await.success());
@@ -155,8 +162,7 @@ async fn users_are_read_again(cluster: &TestCluster, gateway: &Gateway) {
 
     for (text, admitted) in [(known.to_string(), true), ("{ not JSON".into(), true), (before, false)] {
         fs::write(&users, text).unwrap();
-        let pid = gateway.pid().to_string();
-        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        hang_up(gateway);
         until("the users file is read again", SOON, async || {
             let entered = Raw::open(&newcomer).await.unwrap().is_ok();
             if entered == admitted { Ok(()) } else { Err(format!("let in: {entered}")) }
@@ -166,4 +172,64 @@ async fn users_are_read_again(cluster: &TestCluster, gateway: &Gateway) {
     assert!(gateway.log().contains("the users file is not taken"), "{}", gateway.log());
     let answers = open(cluster, gateway, "commerce", 0).await.query("SELECT 1", None).await.unwrap();
     assert!(answers.iter().all(|answer| Answer::error(answer).is_none()));
+}
+
+fn hang_up(gateway: &Gateway) {
+    let pid = gateway.pid().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+}
+
+/// The certificate and key that a gateway is given, which change; each is signed by itself.
+struct Shown {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Shown {
+    fn new(folder: &Path, name: &str) -> Self {
+        let shown =
+            Self { certificate: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}-key.pem")) };
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        fs::write(&shown.certificate, made.cert.pem()).unwrap();
+        fs::write(&shown.key, made.signing_key.serialize_pem()).unwrap();
+        shown
+    }
+
+    fn flags(&self) -> String {
+        format!("--tls-cert {} --tls-key {}", self.certificate.display(), self.key.display())
+    }
+}
+
+/// SIGHUP: who comes now is shown the new certificate, who is there stays, and files that do not fit change nothing.
+async fn certificates_are_read_again(cluster: &TestCluster, gateway: &Gateway, shown: &Shown) {
+    // The chain is checked, names are not.
+    let trusts = async |certificate: &Path| {
+        let endpoint = Endpoint {
+            tls: TlsMode::VerifyCa { ca: Some(certificate.to_owned()) },
+            ..Endpoint::new(format!("127.0.0.1:{}", gateway.port()).parse().unwrap())
+        };
+        let (user, password) = (cluster.app().user.clone(), Secret::new(cluster.app().password.clone()));
+        let login = Login { endpoint, user, password, database: Some("commerce".into()) };
+        Wire::connect(&login, &ConnectOptions::default()).await.map_err(|error| error.to_string())
+    };
+    let old = cluster.folder().join("old.pem");
+    fs::copy(&shown.certificate, &old).unwrap();
+    let new = Shown::new(cluster.folder(), "new");
+    let mut before = trusts(&old).await.unwrap();
+    assert!(trusts(&new.certificate).await.is_err(), "a certificate that was not given yet");
+
+    fs::copy(&new.certificate, &shown.certificate).unwrap();
+    hang_up(gateway);
+    until("files that do not fit are refused", SOON, async || {
+        if gateway.log().contains("the certificate is not taken") { Ok(()) } else { Err(gateway.log()) }
+    })
+    .await;
+    trusts(&old).await.unwrap().close().await;
+
+    fs::copy(&new.key, &shown.key).unwrap();
+    hang_up(gateway);
+    until("the new certificate is shown", SOON, async || trusts(&new.certificate).await.map(drop)).await;
+    assert!(trusts(&old).await.is_err(), "the old certificate is still shown");
+    before.execute(b"DO 1").await.unwrap();
+    before.close().await;
 }

@@ -79,6 +79,17 @@ impl TestCluster {
         self.member("commerce", TabletType::Replica).alias.to_string()
     }
 
+    /// The tablets of a keyspace and their servers, the first primary first.
+    pub fn tablets(&self, keyspace: &str) -> Vec<(String, &Mysqld)> {
+        let members = self.cluster.members().iter().filter(|member| member.keyspace.name.as_str() == keyspace);
+        members.map(|member| (member.alias.to_string(), &member.server)).collect()
+    }
+
+    /// Every tablet and its server.
+    pub fn all_tablets(&self) -> Vec<(String, &Mysqld)> {
+        self.cluster.members().iter().map(|member| (member.alias.to_string(), &member.server)).collect()
+    }
+
     /// Database `commerce` on the source.
     pub fn source_db(&self) -> Db {
         self.db(self.source(), "commerce")
@@ -116,9 +127,20 @@ impl TestCluster {
         Shardlift::new(&self.cluster.topology_address(), &self.cluster.credentials_file(), &self.folder().join("logs"))
     }
 
+    /// What `--topo` takes.
+    pub fn topology_address(&self) -> String {
+        self.cluster.topology_address()
+    }
+
     /// The test's folder.
     pub fn folder(&self) -> &Path {
         self.folder.as_ref().unwrap().path()
+    }
+
+    /// The primaries of a keyspace's shards, in their order.
+    pub fn primaries(&self, keyspace: &str) -> Vec<&Mysqld> {
+        let wanted = |m: &&Member| m.keyspace.name.as_str() == keyspace && m.tablet_type == TabletType::Primary;
+        self.cluster.members().iter().filter(wanted).map(|member| &member.server).collect()
     }
 
     fn member(&self, keyspace: &str, tablet_type: TabletType) -> &Member {
@@ -126,13 +148,24 @@ impl TestCluster {
         let found = self.cluster.members().iter().find(wanted);
         found.unwrap_or_else(|| panic!("keyspace {keyspace} has no {tablet_type}"))
     }
+
+    /// Ends it as a failed test does: its folder stays.
+    pub fn keep(mut self) {
+        self.keep_folder();
+    }
+
+    fn keep_folder(&mut self) {
+        if let Some(folder) = self.folder.take() {
+            let kept: PathBuf = folder.keep();
+            eprintln!("the test's servers, logs and topology are kept in {}", kept.display());
+        }
+    }
 }
 
 impl Drop for TestCluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let kept: PathBuf = self.folder.take().unwrap().keep();
-            eprintln!("the test's servers, logs and topology are kept in {}", kept.display());
+            self.keep_folder();
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mysql_async::{Conn, Opts, OptsBuilder};
 use serde_json::json;
+use shardlift::local::Mysqld;
 
 use super::program::Running;
 use super::{TestCluster, until};
@@ -52,8 +53,8 @@ impl TestCluster {
     }
 
     /// The certificate authority, certificate and key that a server of the cluster made for itself.
-    pub fn certificates(&self) -> [PathBuf; 3] {
-        let data = self.source().spec().dir.join("data");
+    pub fn certificates(&self, server: &Mysqld) -> [PathBuf; 3] {
+        let data = server.spec().dir.join("data");
         ["ca.pem", "server-cert.pem", "server-key.pem"].map(|name| data.join(name))
     }
 }

@@ -1,5 +1,6 @@
 //! SQL by `mysql_async` alone, panicking with the statement and the server's answer.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
@@ -49,6 +50,25 @@ impl Db {
         let mut conn = self.conn().await;
         self.within(sql, conn.query_drop(sql)).await;
         self.within("disconnecting", conn.disconnect()).await;
+    }
+
+    /// The same where an error is an answer too.
+    pub async fn try_exec(&self, sql: &str) -> Result<(), Error> {
+        let mut conn = self.try_conn().await?;
+        match timeout(DEADLINE, conn.query_drop(sql)).await {
+            Ok(done) => done,
+            Err(_) => panic!("{}: no answer within {} s\nto: {sql}", self.name, DEADLINE.as_secs()),
+        }
+    }
+
+    /// The first row of an answer by the names of its columns, without those that are NULL.
+    pub async fn named(&self, sql: &str) -> BTreeMap<String, String> {
+        let mut conn = self.conn().await;
+        let row: Option<Row> = self.within(sql, conn.query_first(sql)).await;
+        self.within("disconnecting", conn.disconnect()).await;
+        let row = row.unwrap_or_else(|| panic!("{}: no row from {sql}", self.name));
+        let names: Vec<String> = row.columns_ref().iter().map(|column| column.name_str().into_owned()).collect();
+        names.into_iter().zip(row.unwrap()).filter_map(|(name, value)| Some((name, text(value)?))).collect()
     }
 
     /// A query's rows as text; `None` is NULL.

@@ -15,11 +15,11 @@ const MOVING: [&str; 3] = ["gtid_executed", "gtid_owned", "gtid_purged"];
 pub struct Trace(BTreeMap<String, String>);
 
 impl Trace {
-    /// Looks at the source, the target and the topology of a cluster. Nobody may be writing.
+    /// Looks at the servers and the topology of a cluster. Nobody may be writing.
     pub async fn take(cluster: &TestCluster) -> Self {
         let mut trace = Self(BTreeMap::new());
-        for (name, server) in [("source", cluster.source()), ("target", cluster.target())] {
-            trace.look(name, &cluster.db(server, "information_schema")).await;
+        for (alias, server) in cluster.all_tablets() {
+            trace.look(&alias, &cluster.db(server, "information_schema")).await;
         }
         let exported: Value = serde_json::from_str(&cluster.shardlift().must("topo export").await).unwrap();
         for (path, record) in exported["records"].as_object().unwrap() {

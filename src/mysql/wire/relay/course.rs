@@ -56,6 +56,7 @@ pub enum Verdict {
 }
 
 /// A reply under way.
+#[derive(Debug)]
 pub struct Course<'a> {
     options: &'a RelayOptions<'a>,
     tracks: bool,

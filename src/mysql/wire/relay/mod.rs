@@ -9,8 +9,9 @@
 //!
 //! [`passage`] cuts frames and [`course`] knows what they are; both are pure.
 
-mod course;
-mod passage;
+pub mod course;
+pub mod passage;
+
 mod report;
 mod upload;
 

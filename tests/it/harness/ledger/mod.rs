@@ -10,11 +10,13 @@ mod judge;
 mod writer;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -66,14 +68,25 @@ struct Told {
 /// Running writers, on tables `ledger` and `ledger_writer`.
 #[derive(Debug)]
 pub struct Ledger {
-    place: Arc<Mutex<Db>>,
+    /// Each writer's is its number's.
+    places: Arc<Mutex<Vec<Db>>>,
     counts: Arc<Counts>,
+    desk: Arc<Desk>,
     stop: CancellationToken,
     writers: JoinSet<(u32, Told)>,
 }
 
+/// Where writers rest when they are asked to, and say what they know.
+#[derive(Debug, Default)]
+struct Desk {
+    closed: watch::Sender<bool>,
+    resting: Mutex<BTreeMap<u32, Told>>,
+    /// Whether who goes on does so over a new connection.
+    anew: AtomicBool,
+}
+
 /// The writers' last word.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Record {
     told: BTreeMap<u32, Told>,
     /// Transactions that were acknowledged.
@@ -87,6 +100,12 @@ pub struct Record {
 impl Ledger {
     /// The tables, with their rows, made anew in `db`, and writers at work on them.
     pub async fn start(db: &Db, load: Load) -> Self {
+        Self::start_over(std::slice::from_ref(db), load).await
+    }
+
+    /// The same with the writers spread over several ways to one database.
+    pub async fn start_over(places: &[Db], load: Load) -> Self {
+        let db = &places[0];
         let seed = u64::from(rand::random::<u32>());
         eprintln!("ledger on {}: {load:?}, seed {seed}", db.name());
         db.exec(
@@ -95,7 +114,8 @@ impl Ledger {
              CREATE TABLE ledger_writer (writer INT NOT NULL PRIMARY KEY, txn BIGINT UNSIGNED NOT NULL)",
         )
         .await;
-        let (place, counts, stop) = (Arc::new(Mutex::new(db.clone())), Arc::default(), CancellationToken::new());
+        let (places, counts, desk) = (Arc::new(Mutex::new(places.to_vec())), Arc::default(), Arc::default());
+        let stop = CancellationToken::new();
         let mut writers = JoinSet::new();
         for number in 1..=load.writers {
             let rows = change::first_rows(number, load.rows);
@@ -105,8 +125,9 @@ impl Ledger {
             }
             let writer = Writer {
                 number,
-                place: Arc::clone(&place),
+                places: Arc::clone(&places),
                 counts: Arc::clone(&counts),
+                desk: Arc::clone(&desk),
                 stop: stop.clone(),
                 pause: load.rate.map(|rate| Duration::from_secs(1) * load.writers / rate),
                 random: StdRng::seed_from_u64(seed + u64::from(number)),
@@ -114,12 +135,12 @@ impl Ledger {
             };
             writers.spawn(writer.run());
         }
-        Self { place, counts, stop, writers }
+        Self { places, counts, desk, stop, writers }
     }
 
     /// Sends the writers elsewhere: what they wrote must be there too.
     pub fn move_to(&self, db: &Db) {
-        *self.place.lock().unwrap() = db.clone();
+        *self.places.lock().unwrap() = vec![db.clone()];
     }
 
     /// Transactions acknowledged so far.
@@ -130,6 +151,37 @@ impl Ledger {
     /// Transactions that a server rolled back and said so, and connections lost, so far.
     pub fn troubles(&self) -> u64 {
         self.counts.refused() + self.counts.reconnects()
+    }
+
+    /// What servers said to writers since this was last asked, besides breaking a deadlock (1213).
+    pub fn complaints(&self) -> Vec<String> {
+        self.counts.complaints()
+    }
+
+    /// Makes every writer come to rest with a transaction whose outcome it knows; what they were told up to there.
+    pub async fn hold(&self, deadline: Duration) -> Record {
+        self.desk.closed.send_replace(true);
+        until("the ledger's writers rest", deadline, async || {
+            let resting: Vec<u32> = self.desk.resting.lock().unwrap().keys().copied().collect();
+            if resting.len() == self.writers.len() { Ok(()) } else { Err(format!("{resting:?} do")) }
+        })
+        .await;
+        self.record(self.desk.resting.lock().unwrap().clone())
+    }
+
+    /// Lets them go on; `anew`: over new connections.
+    pub fn go_on(&self, anew: bool) {
+        self.desk.anew.store(anew, Ordering::Relaxed);
+        self.desk.closed.send_replace(false);
+    }
+
+    fn record(&self, told: BTreeMap<u32, Told>) -> Record {
+        Record {
+            told,
+            committed: self.counts.committed(),
+            refused: self.counts.refused(),
+            reconnects: self.counts.reconnects(),
+        }
     }
 
     /// Waits until this many more are acknowledged, so that something has happened for certain.
@@ -150,12 +202,7 @@ impl Ledger {
             let (number, last) = ended.unwrap_or_else(|error| panic!("a ledger writer failed: {error}"));
             told.insert(number, last);
         }
-        let record = Record {
-            told,
-            committed: self.counts.committed(),
-            refused: self.counts.refused(),
-            reconnects: self.counts.reconnects(),
-        };
+        let record = self.record(told);
         eprintln!("ledger: {} transactions, {} reconnects", record.committed, record.reconnects);
         record
     }

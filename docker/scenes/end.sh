@@ -1,0 +1,49 @@
+# What must be true at the end. Sourced by docker/test.
+
+# Nobody writes any more: both sides have the same rows, and these are what the applications were told.
+every_acknowledged_write_is_there_once() {
+    compose stop load shop >/dev/null 2>&1
+    operator /app/check customer-primary/customer commerce-primary/commerce \
+        customer-replica/customer commerce-replica/commerce | tail -n 4 | sed 's/^/  /'
+}
+
+the_move_is_completed() {
+    shardlift movetables complete -w commerce2customer -k customer | sed 's/^/  /'
+    operator /app/check customer-primary/customer commerce-primary/commerce:old | tail -n 2 | sed 's/^/  /'
+    # What is left is what was there before.
+    shardlift workflow list --format json | grep -q '^\[\]$'
+}
+
+# Prometheus finds both engines and both gateways, and every panel of the board has something to show.
+the_board_has_numbers() {
+    compose --profile metrics up -d prometheus >/dev/null 2>&1
+    operator /app/board http://prometheus:9090 /board.json | sed "s/^/  /"
+}
+
+# The manifests are built as `kubectl apply -k` would, and held to the API's schemas.
+kubernetes_manifests_are_valid() {
+    local built=$WORK/kubernetes.yaml
+    kustomize build docker/kubernetes >"$built"
+    "$(validator)" --strict --quiet "$built"
+    # That it can fail: a field that no API has.
+    sed 's/containerPort: 15306/containerDoor: 15306/' "$built" >"$built.wrong"
+    if "$(validator)" --strict --quiet "$built.wrong" >/dev/null 2>&1; then
+        echo "the validator lets anything pass"
+        return 1
+    fi
+    echo "  $(grep -c '^kind:' "$built") manifests are valid, by kubernetes-validate $VALIDATOR"
+}
+
+# The schemas come with the package: only to install it needs the network.
+VALIDATOR=1.37.0
+
+validator() {
+    local folder=$CACHE/kubernetes-validate-$VALIDATOR
+    if [ ! -x "$folder/bin/kubernetes-validate" ]; then
+        {
+            python3 -m venv "$folder" || { install_packages python3-venv && python3 -m venv "$folder"; }
+            "$folder/bin/pip" install --quiet "kubernetes-validate==$VALIDATOR"
+        } >>"$LOGS/pip.log" 2>&1
+    fi
+    echo "$folder/bin/kubernetes-validate"
+}

@@ -1,0 +1,400 @@
+//! From a plan, values and shards to what each shard is sent.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::insert::{Added, Insert, To};
+use super::keys::{Finder, Found, Group, List, Where};
+use super::spread::{Limit, Merge, Piece, Spread};
+use super::text::Text;
+use super::value::{Value, Values};
+use super::{Plan, Work};
+use crate::gateway::sql::{Edit, splice};
+use crate::sharding::ShardMap;
+use crate::sharding::column::Purpose;
+
+/// A change of the text for one shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The bytes that are replaced.
+    pub span: Range<usize>,
+    /// By what.
+    pub with: Vec<Piece>,
+}
+
+/// What one shard is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The shard's place in the map.
+    pub shard: usize,
+    /// How its text differs.
+    pub changes: Vec<Change>,
+}
+
+/// What is made of several shards' answers.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// Rows.
+    Rows {
+        /// What is done with them.
+        merge: Merge,
+        /// How many of the last columns clients do not get.
+        hidden: usize,
+        /// How many rows are left out first, and how many are wanted then.
+        limit: Option<(u64, u64)>,
+    },
+    /// Counts of rows; `same`: each shard has done the same.
+    Counts {
+        /// One shard's count is that of all.
+        same: bool,
+    },
+}
+
+/// What shards are sent.
+#[derive(Debug, Clone)]
+pub enum Parts {
+    /// One shard, or any where none is named.
+    One(Option<usize>, Vec<Change>),
+    /// Several.
+    Several(Vec<Part>, Answer),
+}
+
+/// Which numbers a sequence has given to rows that lack one.
+pub type Given<'a> = &'a [Option<i128>];
+
+impl Plan {
+    /// What each shard is sent. `None`: values are not bound yet, so that any shard can only be asked what the answer will look
+    /// like.
+    pub fn bind(&self, values: &Values<'_>, map: &ShardMap, given: Given<'_>) -> Result<Option<Parts>, String> {
+        match &self.work {
+            Work::Anywhere => Ok(Some(Parts::One(None, Vec::new()))),
+            Work::Read { groups, spread } => {
+                let Some(shards) = places(groups, values, map) else { return Ok(None) };
+                let Some(shards) = shards else {
+                    let spread = spread.as_ref().map_err(Clone::clone)?;
+                    return read(spread, groups, values, map).map(Some);
+                };
+                Ok(Some(Parts::One(shards, Vec::new())))
+            }
+            Work::Write { groups, spread, assigned, everywhere } => {
+                if *everywhere {
+                    let part = |shard| Part { shard, changes: Vec::new() };
+                    let parts = (0..map.shards().len()).map(part).collect();
+                    return Ok(Some(Parts::Several(parts, Answer::Counts { same: true })));
+                }
+                if values.bound.is_none() && !values.text.parameters.is_empty() {
+                    return Ok(None);
+                }
+                if let Some(next) = assigned {
+                    check_assigned(next, groups, values)?;
+                }
+                let Some(shards) = places(groups, values, map) else { return Ok(None) };
+                if let Some(one) = shards {
+                    return Ok(Some(Parts::One(one, Vec::new())));
+                }
+                spread.clone()?;
+                let parts = spread_parts(groups, values, map);
+                Ok(Some(Parts::Several(parts, Answer::Counts { same: false })))
+            }
+            Work::Insert(insert) => insert.bind(values, map, given),
+        }
+    }
+}
+
+/// The one shard that has all groups, or none that is named; `Some(None)` where there are several. `None`: not bound.
+fn places(groups: &[Group], values: &Values<'_>, map: &ShardMap) -> Option<Option<Option<usize>>> {
+    let mut only: Option<usize> = None;
+    let mut several = false;
+    for group in groups {
+        match group.found.place(values, map)? {
+            Where::All if map.shards().len() == 1 => {}
+            Where::All => several = true,
+            Where::These(shards) => {
+                for (shard, _) in shards {
+                    several |= only.is_some_and(|other| other != shard);
+                    only = Some(shard);
+                }
+            }
+        }
+    }
+    Some((!several).then_some(only))
+}
+
+/// The shards that have any of the groups, each with the changes of lists.
+fn spread_parts(groups: &[Group], values: &Values<'_>, map: &ShardMap) -> Vec<Part> {
+    let mut parts: BTreeMap<usize, Vec<Change>> = BTreeMap::new();
+    for group in groups {
+        match group.found.place(values, map) {
+            Some(Where::These(shards)) => {
+                for (shard, rows) in shards {
+                    let changes = parts.entry(shard).or_default();
+                    if let (Found::By(Finder { list: Some(list), .. }), 1) = (&group.found, groups.len()) {
+                        changes.extend(list.keep(values.text, &rows));
+                    }
+                }
+            }
+            _ => {
+                for shard in 0..map.shards().len() {
+                    parts.entry(shard).or_default();
+                }
+            }
+        }
+    }
+    parts.into_iter().map(|(shard, changes)| Part { shard, changes }).collect()
+}
+
+impl List {
+    /// The change that leaves only some items.
+    fn keep(&self, text: &Text<'_>, rows: &[usize]) -> Option<Change> {
+        let (first, last) = (self.items.first()?, self.items.last()?);
+        if rows.len() == self.items.len() || rows.is_empty() {
+            return None;
+        }
+        let kept = rows.iter().filter_map(|row| self.items.get(*row)).cloned();
+        Some(Change { span: text.span(&(first.start..last.end)), with: joined(kept) })
+    }
+}
+
+/// Tokens with commas between them.
+fn joined(parts: impl Iterator<Item = Range<usize>>) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for part in parts {
+        if !pieces.is_empty() {
+            pieces.push(Piece::Bytes(b", ".into()));
+        }
+        pieces.push(Piece::Tokens(part));
+    }
+    pieces
+}
+
+fn read(spread: &Spread, groups: &[Group], values: &Values<'_>, map: &ShardMap) -> Result<Parts, String> {
+    let text = values.text;
+    let mut changes = Vec::new();
+    if !spread.hidden.is_empty() {
+        let behind = text.span(&(0..spread.behind)).end;
+        let mut with = Vec::new();
+        for pieces in &spread.hidden {
+            with.push(Piece::Bytes(b", ".into()));
+            with.extend(pieces.iter().cloned());
+        }
+        changes.push(Change { span: behind..behind, with });
+    }
+    let limit = spread.limit.as_ref().map(|limit| limit.read(values)).transpose()?;
+    if let (Some(Limit { clause, pushed, .. }), Some((offset, count))) = (&spread.limit, limit) {
+        let with = if *pushed { format!("LIMIT {}", offset.saturating_add(count)) } else { String::new() };
+        changes.push(Change { span: text.span(clause), with: vec![Piece::Bytes(with.into())] });
+    }
+    let mut parts = spread_parts(groups, values, map);
+    for part in &mut parts {
+        part.changes.extend(changes.iter().cloned());
+    }
+    Ok(Parts::Several(parts, Answer::Rows { merge: spread.merge.clone(), hidden: spread.hidden.len(), limit }))
+}
+
+impl Limit {
+    fn read(&self, values: &Values<'_>) -> Result<(u64, u64), String> {
+        let number = |slot| match values.read(slot) {
+            Some(Value::Int(number)) => u64::try_from(number).ok(),
+            _ => None,
+        };
+        let wrong = "LIMIT takes whole numbers that are not negative";
+        let offset = self.offset.map_or(Some(0), number).ok_or(wrong)?;
+        Ok((offset, number(self.count).ok_or(wrong)?))
+    }
+}
+
+/// An assigned key must be on the row's own shard; that it is the same keyspace id is what can be told of it.
+fn check_assigned(next: &Finder, groups: &[Group], values: &Values<'_>) -> Result<(), String> {
+    let now = groups.first().and_then(|group| match &group.found {
+        Found::By(finder) => finder.ids(values),
+        _ => None,
+    });
+    if now.is_some() && now == next.ids(values) {
+        return Ok(());
+    }
+    Err(format!(
+        "it would change the sharding column ({}), which may move the row to another shard; DELETE the row and INSERT it anew, in one \
+         transaction",
+        next.key.vindex.columns.join(", ")
+    ))
+}
+
+impl Insert {
+    /// For each row whether the sequence has to number it. `None`: not bound.
+    pub fn lacking(&self, values: &Values<'_>) -> Option<Vec<bool>> {
+        let Some(numbered) = &self.numbered else { return Some(vec![false; self.rows.len()]) };
+        let lacks = |row: &super::insert::Row| match (&row.number, &numbered.added) {
+            (_, Some(_)) => Some(true),
+            (Some(slot), None) => {
+                let default = values.text.is(slot.token, "DEFAULT");
+                Some(default || matches!(values.read(*slot)?, Value::Null | Value::Int(0)))
+            }
+            // An expression gives it.
+            (None, None) => Some(false),
+        };
+        self.rows.iter().map(lacks).collect()
+    }
+
+    fn bind(&self, values: &Values<'_>, map: &ShardMap, given: Given<'_>) -> Result<Option<Parts>, String> {
+        let text = values.text;
+        let everything = |shard| Part { shard, changes: self.numbering(text, given, &[]) };
+        match &self.to {
+            To::Everywhere => {
+                let parts = (0..map.shards().len()).map(everything).collect();
+                Ok(Some(Parts::Several(parts, Answer::Counts { same: true })))
+            }
+            To::Pinned(id) => Ok(Some(Parts::One(map.find(id), self.numbering(text, given, &[])))),
+            To::Key(key) => {
+                let mut shards: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+                for (number, row) in self.rows.iter().enumerate() {
+                    let generated = given.get(number).copied().flatten();
+                    let mut read = Vec::with_capacity(row.key.len());
+                    for (place, slot) in row.key.iter().enumerate() {
+                        let numbered = self.numbered.as_ref().is_some_and(|numbered| numbered.place == Some(place));
+                        read.push(match (generated.filter(|_| numbered), slot) {
+                            (Some(number), _) => Value::Int(number),
+                            (None, Some(slot)) => match values.read(*slot) {
+                                Some(value) => value,
+                                None => return Ok(None),
+                            },
+                            (None, None) => Value::Null,
+                        });
+                    }
+                    let place = key.place(&read, Purpose::Store, map).map_err(|why| {
+                        format!(
+                            "row {}: the shard of {} cannot be told: {why}",
+                            number + 1,
+                            key.vindex.columns.join(", ")
+                        )
+                    })?;
+                    shards.entry(place).or_default().push(number);
+                }
+                if let (1, Some((&only, _))) = (shards.len(), shards.first_key_value()) {
+                    return Ok(Some(Parts::One(Some(only), self.numbering(text, given, &[]))));
+                }
+                let part =
+                    |(shard, rows): (usize, Vec<usize>)| Part { shard, changes: self.numbering(text, given, &rows) };
+                let parts = shards.into_iter().map(part).collect();
+                Ok(Some(Parts::Several(parts, Answer::Counts { same: false })))
+            }
+        }
+    }
+
+    /// The changes that leave some rows (`rows`; none given: all) and put numbers in.
+    fn numbering(&self, text: &Text<'_>, given: Given<'_>, rows: &[usize]) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let added = self.numbered.as_ref().and_then(|numbered| Some((numbered, numbered.added?)));
+        if let Some((numbered, added)) = added.filter(|_| given.iter().any(Option::is_some)) {
+            let column = String::from_utf8_lossy(&crate::gateway::sql::quote_identifier(&numbered.column)).into_owned();
+            match added {
+                Added::List { close, first } => {
+                    let at = text.span(&(close..close + 1)).start;
+                    let with = if first { column } else { format!(", {column}") };
+                    changes.push(Change { span: at..at, with: vec![Piece::Bytes(with.into())] });
+                }
+                Added::Set(end) => {
+                    let at = text.span(&(0..end)).end;
+                    let number = given.first().copied().flatten().unwrap_or_default();
+                    changes.push(Change {
+                        span: at..at,
+                        with: vec![Piece::Bytes(format!(", {column} = {number}").into())],
+                    });
+                }
+            }
+        }
+        let some = |number: &usize| rows.is_empty() || rows.contains(number);
+        if rows.is_empty() {
+            for (number, row) in self.rows.iter().enumerate() {
+                if let Some(number) = given.get(number).copied().flatten() {
+                    changes.extend(self.number(text, row, number, added.map(|(_, added)| added)));
+                }
+            }
+            return changes;
+        }
+        let (Some(first), Some(last)) = (self.rows.first(), self.rows.last()) else { return changes };
+        let mut with = Vec::new();
+        for (at, row) in self.rows.iter().enumerate().filter(|(at, _)| some(at)) {
+            if !with.is_empty() {
+                with.push(Piece::Bytes(b", ".into()));
+            }
+            with.extend(numbered_row(row, given.get(at).copied().flatten(), added.map(|(_, added)| added)));
+        }
+        changes.push(Change { span: text.span(&(first.tokens.start..last.tokens.end)), with });
+        changes
+    }
+
+    fn number(&self, text: &Text<'_>, row: &super::insert::Row, number: i128, added: Option<Added>) -> Option<Change> {
+        match (row.number, added) {
+            (_, Some(Added::Set(_))) => None,
+            (_, Some(Added::List { first, .. })) => {
+                let at = text.span(&(row.tokens.end - 1..row.tokens.end)).start;
+                let with = if first { number.to_string() } else { format!(", {number}") };
+                Some(Change { span: at..at, with: vec![Piece::Bytes(with.into())] })
+            }
+            (Some(slot), None) => {
+                let with = vec![Piece::Bytes(number.to_string().into())];
+                Some(Change { span: text.span(&(slot.token..slot.token + 1)), with })
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+/// A row with its number in it.
+fn numbered_row(row: &super::insert::Row, number: Option<i128>, added: Option<Added>) -> Vec<Piece> {
+    let whole = || vec![Piece::Tokens(row.tokens.clone())];
+    let Some(number) = number else { return whole() };
+    let bytes = |text: String| Piece::Bytes(text.into());
+    match (row.number, added) {
+        (_, Some(Added::List { first, .. })) => {
+            let comma = if first { "" } else { ", " };
+            let inside = row.tokens.start..row.tokens.end - 1;
+            vec![Piece::Tokens(inside), bytes(format!("{comma}{number})"))]
+        }
+        (Some(slot), None) => {
+            let (before, behind) = (row.tokens.start..slot.token, slot.token + 1..row.tokens.end);
+            vec![Piece::Tokens(before), bytes(format!(" {number} ")), Piece::Tokens(behind)]
+        }
+        _ => whole(),
+    }
+}
+
+/// The edits for one shard, its own changes and those that the names of databases need; and which parameters are left, unless
+/// all are.
+pub fn edits(text: &Text<'_>, changes: &[Change], base: Vec<Edit>) -> (Vec<Edit>, Option<Vec<usize>>) {
+    if changes.is_empty() {
+        return (base, None);
+    }
+    let inside = |edit: &Edit| {
+        changes.iter().any(|change| change.span.start < edit.span.end && edit.span.start < change.span.end)
+    };
+    let render = |piece: &Piece| match piece {
+        Piece::Bytes(bytes) => bytes.clone(),
+        Piece::Tokens(tokens) => {
+            let span = text.span(tokens);
+            let within = base.iter().filter(|edit| span.start <= edit.span.start && edit.span.end <= span.end);
+            let moved = |edit: &Edit| Edit {
+                span: edit.span.start - span.start..edit.span.end - span.start,
+                with: edit.with.clone(),
+            };
+            splice(text.sql.get(span.clone()).unwrap_or_default(), &mut within.map(moved).collect())
+        }
+    };
+    let mut edits: Vec<Edit> = base.iter().filter(|edit| !inside(edit)).cloned().collect();
+    for change in changes {
+        edits.push(Edit { span: change.span.clone(), with: change.with.iter().flat_map(render).collect() });
+    }
+    let mut kept = Vec::new();
+    for (place, token) in text.parameters.iter().enumerate() {
+        let at = text.span(&(*token..*token + 1));
+        let replaced = changes.iter().find(|change| change.span.start <= at.start && at.end <= change.span.end);
+        let stays = replaced.is_none_or(|change| {
+            change.with.iter().any(|piece| matches!(piece, Piece::Tokens(tokens) if tokens.contains(token)))
+        });
+        if stays {
+            kept.push(place);
+        }
+    }
+    let all = kept.len() == text.parameters.len();
+    (edits, (!all).then_some(kept))
+}

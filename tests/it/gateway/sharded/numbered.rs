@@ -1,0 +1,44 @@
+//! Rows that a sequence numbers, which decides the shards they belong to.
+
+use std::collections::BTreeSet;
+
+use mysql_async::Params;
+use mysql_async::prelude::Queryable;
+
+use super::world::World;
+
+pub async fn rows_get_numbers_and_go_where_they_lead(world: &World) {
+    let mut conn = world.through("wide").await;
+    conn.query_drop("INSERT INTO ticket (what) VALUES ('first')").await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(conn.last_insert_id(), Some(1));
+    assert_eq!(conn.query_first::<u64, _>("SELECT LAST_INSERT_ID()").await.unwrap(), Some(1));
+    conn.query_drop("INSERT INTO ticket (id, what) VALUES (NULL, 'a'), (100500, 'own'), (0, 'b'), (DEFAULT, 'c')")
+        .await
+        .unwrap();
+    assert_eq!((conn.affected_rows(), conn.last_insert_id()), (4, Some(2)));
+    let one = Params::Positional(vec!["prepared".into()]);
+    conn.exec_drop("INSERT INTO ticket SET what = ?", one).await.unwrap();
+    assert_eq!(conn.last_insert_id(), Some(5));
+    let several = Params::Positional(vec![mysql_async::Value::NULL, "p".into(), 100_501u64.into(), "q".into()]);
+    conn.exec_drop("INSERT INTO ticket VALUES (?, ?), (?, ?)", several).await.unwrap();
+    assert_eq!(conn.last_insert_id(), Some(6));
+    // Several sessions at once.
+    let insert = async || {
+        let mut conn = world.through("wide").await;
+        for _ in 0..20 {
+            conn.query_drop("INSERT INTO ticket (what) VALUES ('x'), ('y'), ('z')").await.unwrap();
+        }
+    };
+    tokio::join!(insert(), insert(), insert());
+    let mut seen = BTreeSet::new();
+    for (place, db) in world.shards.iter().enumerate() {
+        for row in db.rows("SELECT id FROM ticket").await {
+            let id: i64 = row[0].as_ref().unwrap().parse().unwrap();
+            assert!(seen.insert(id), "{id} is there twice");
+            assert_eq!(super::writes::place_of(id), place, "ticket {id}");
+        }
+    }
+    assert_eq!(seen.len(), 8 + 180);
+    let total: Option<(u64, u64)> = conn.query_first("SELECT COUNT(*), MAX(id) FROM ticket").await.unwrap();
+    assert_eq!(total, Some((188, 100_501)));
+}

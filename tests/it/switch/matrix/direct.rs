@@ -1,0 +1,188 @@
+//! The writer that goes round the gateways: it tries both sides in turns, and only one takes its transactions.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::cases::Side;
+use super::servers::Primaries;
+use crate::harness::{Db, until};
+
+const EVERY: Duration = Duration::from_millis(30);
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Fence, deadlock, lock wait.
+const REFUSALS: [u16; 3] = [super::super::FENCED, 1213, 1205];
+
+/// Table `direct` and its writer. A transaction inserts a row, and counts in the one before that was taken.
+#[derive(Debug)]
+pub struct Direct {
+    rest: watch::Sender<bool>,
+    told: Arc<Mutex<Told>>,
+    task: JoinHandle<()>,
+}
+
+/// What it was told.
+#[derive(Debug, Default)]
+struct Told {
+    resting: bool,
+    next: i64,
+    /// What each row's count must be.
+    rows: BTreeMap<i64, i64>,
+    last: Option<i64>,
+    /// A transaction whose commit was not answered: its row, and the one it counted in.
+    open: Option<(i64, Option<i64>)>,
+}
+
+impl Drop for Direct {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Direct {
+    /// The table, made in `db`.
+    pub async fn create(db: &Db) {
+        db.exec("CREATE TABLE direct (id BIGINT PRIMARY KEY, n BIGINT NOT NULL)").await;
+    }
+
+    /// One that does nothing.
+    pub fn idle() -> Self {
+        Self { rest: watch::Sender::default(), told: Arc::default(), task: tokio::spawn(std::future::ready(())) }
+    }
+
+    pub fn start(primaries: &Primaries) -> Self {
+        let (rest, told) = (watch::Sender::new(false), Arc::<Mutex<Told>>::default());
+        let task = tokio::spawn(write(primaries.clone(), rest.clone(), told.clone()));
+        Self { rest, told, task }
+    }
+
+    /// Makes it rest.
+    pub async fn hold(&self) {
+        self.rest.send_replace(true);
+        until("the bypassing writer rests", PATIENCE, async || {
+            assert!(!self.task.is_finished(), "the bypassing writer has failed");
+            if self.told.lock().unwrap().resting { Ok(()) } else { Err("it does not") }
+        })
+        .await;
+    }
+
+    /// While it rests: holds `db`, which has all there is, to what it was told.
+    pub async fn must_hold(&self, db: &Db) {
+        let found: BTreeMap<i64, i64> = db
+            .rows("SELECT id, n FROM direct")
+            .await
+            .into_iter()
+            .map(|row| (row[0].as_ref().unwrap().parse().unwrap(), row[1].as_ref().unwrap().parse().unwrap()))
+            .collect();
+        let mut told = self.told.lock().unwrap();
+        if let Some((id, before)) = told.open.take()
+            && found.contains_key(&id)
+        {
+            told.happened(id, before);
+        }
+        let wrong: Vec<_> = told.rows.iter().filter(|(id, n)| found.get(id) != Some(n)).collect();
+        let extra: Vec<_> = found.iter().filter(|(id, _)| !told.rows.contains_key(id)).collect();
+        assert!(wrong.is_empty() && extra.is_empty(), "{}: told {wrong:?}, not told {extra:?}", db.name());
+    }
+
+    pub fn go_on(&self) {
+        self.rest.send_replace(false);
+    }
+
+    /// How many of its transactions were taken.
+    pub fn taken(&self) -> usize {
+        self.told.lock().unwrap().rows.len()
+    }
+}
+
+impl Told {
+    fn happened(&mut self, id: i64, before: Option<i64>) {
+        self.rows.insert(id, 0);
+        if let Some(n) = before.and_then(|before| self.rows.get_mut(&before)) {
+            *n += 1;
+        }
+        self.last = Some(id);
+    }
+}
+
+async fn write(primaries: Primaries, rest: watch::Sender<bool>, told: Arc<Mutex<Told>>) {
+    let mut conns: [Option<(usize, Conn)>; 2] = [None, None];
+    let mut closed = rest.subscribe();
+    loop {
+        for side in [Side::Source, Side::Target] {
+            if *rest.borrow() {
+                told.lock().unwrap().resting = true;
+                closed.wait_for(|closed| !closed).await.unwrap();
+                told.lock().unwrap().resting = false;
+            }
+            sleep(EVERY).await;
+            let (db, at) = primaries.db(side);
+            let kept = &mut conns[side as usize];
+            if kept.as_ref().is_none_or(|(known, _)| *known != at) {
+                *kept = timeout(PATIENCE, db.try_conn()).await.ok().and_then(Result::ok).map(|conn| (at, conn));
+            }
+            let Some((_, conn)) = kept else { continue };
+            resolve(conn, &told).await;
+            if !once(conn, &told).await {
+                *kept = None;
+            }
+        }
+    }
+}
+
+/// Learns what became of a commit that was not answered. That the row is there says so; that it is not says nothing: it may
+/// be on its way from the other side, or not have been undone yet.
+async fn resolve(conn: &mut Conn, told: &Mutex<Told>) {
+    let Some((id, before)) = told.lock().unwrap().open else { return };
+    let asked = timeout(PATIENCE, conn.query_first::<i64, _>(format!("SELECT n FROM direct WHERE id = {id}"))).await;
+    if let Ok(Ok(Some(_))) = asked {
+        let mut told = told.lock().unwrap();
+        told.open = None;
+        told.happened(id, before);
+    }
+}
+
+/// One transaction; whether the connection still serves. None is begun while another one's fate is unknown.
+async fn once(conn: &mut Conn, told: &Mutex<Told>) -> bool {
+    let (id, last) = {
+        let mut told = told.lock().unwrap();
+        if told.open.is_some() {
+            return true;
+        }
+        told.next += 1;
+        (told.next, told.last)
+    };
+    let work = async {
+        conn.query_drop("BEGIN").await?;
+        conn.query_drop(format!("INSERT INTO direct VALUES ({id}, 0)")).await?;
+        if let Some(last) = last {
+            conn.query_drop(format!("UPDATE direct SET n = n + 1 WHERE id = {last}")).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    match timeout(PATIENCE, work).await {
+        Ok(Ok(())) => {}
+        Ok(Err(Error::Server(error))) if REFUSALS.contains(&error.code) => {
+            return matches!(timeout(PATIENCE, conn.query_drop("ROLLBACK")).await, Ok(Ok(())));
+        }
+        Ok(Err(_)) | Err(_) => return false,
+    }
+    let committed = timeout(PATIENCE, conn.query_drop("COMMIT")).await;
+    let mut told = told.lock().unwrap();
+    match committed {
+        Ok(Ok(())) => {
+            told.happened(id, last);
+            true
+        }
+        Ok(Err(_)) | Err(_) => {
+            told.open = Some((id, last));
+            false
+        }
+    }
+}
