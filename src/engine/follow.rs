@@ -103,6 +103,8 @@ impl Follower<'_> {
         let (mut look, mut settle) = (Instant::now(), Instant::now());
         loop {
             if self.cancel.is_cancelled() {
+                // Transactions without rows of ours are passed before that is stored, and a switch asks for what is stored.
+                self.targets.settle().await?;
                 return Err(EngineError::Cancelled);
             }
             if self.reached(&until) {

@@ -90,6 +90,20 @@ pub async fn shards(topology: &Topology, end: SideSpec<'_>) -> Result<Vec<ShardP
     Ok(places)
 }
 
+impl Places {
+    /// Whether the same servers are read and written as in `other`.
+    pub fn same_servers(&self, other: &Self) -> bool {
+        let servers = |places: &Self| {
+            let sources =
+                places.sources.iter().map(|source| (source.shard.clone(), source.side.login.endpoint.clone()));
+            let targets =
+                places.targets.iter().map(|target| (target.shard.clone(), target.side.login.endpoint.clone()));
+            (sources.collect::<Vec<_>>(), targets.collect::<Vec<_>>())
+        };
+        servers(self) == servers(other)
+    }
+}
+
 impl ShardPlace {
     /// The first tablet of the first wanted type that has one.
     pub fn pick(&self, keyspace: &KeyspaceName, types: &[TabletType]) -> Result<&(TabletAlias, Tablet), EngineError> {

@@ -14,6 +14,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::store::{LeaseId, Store, StoreError};
 
+/// For how long a lost lease is still to be revoked, where the store cannot be told.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A handle on a lease; clones share it. When the last is dropped, or [`Lease::release`] is called, the lease is revoked.
 #[derive(Debug, Clone)]
 pub struct Lease {
@@ -107,16 +110,32 @@ struct Keeper {
 
 impl Keeper {
     async fn run(self) {
-        let _done = self.stopped.clone().drop_guard();
+        let told = self.stopped.clone().drop_guard();
         tokio::select! {
             () = self.keep() => {}
             () = self.stop.cancelled() => {}
             () = self.lost.cancelled() => {}
         }
         self.lost.cancel();
-        // Saves a successor the wait. If it cannot be said, the lease expires by itself.
-        if let Ok(Err(error)) = timeout(self.ttl, self.store.revoke(self.id)).await {
-            tracing::debug!(lease = %self.id, %error, "lease could not be revoked; it will expire");
+        let mut revoked = self.revoke().await;
+        drop(told);
+        // etcd lets a lease that ran out while it was away live anew, for the whole of its time, when it comes back.
+        let until = Instant::now() + PATIENCE;
+        while !revoked && Instant::now() < until {
+            sleep(self.ttl / 10).await;
+            revoked = self.revoke().await;
+        }
+    }
+
+    /// Saves a successor the wait; whether that could be said. If it cannot, the lease expires by itself.
+    async fn revoke(&self) -> bool {
+        match timeout(self.ttl, self.store.revoke(self.id)).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::debug!(lease = %self.id, %error, "the lease cannot be revoked yet");
+                false
+            }
+            Err(_) => false,
         }
     }
 

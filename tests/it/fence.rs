@@ -81,8 +81,10 @@ fn fence_of(cluster: &TestCluster, server: &Mysqld, keyspace: &str, uid: Uuid, t
 }
 
 /// Long enough for anything that is not held up.
+const SOON: Duration = Duration::from_secs(5);
+
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(5)
+    Instant::now() + SOON
 }
 
 fn epoch(number: u64) -> Epoch {

@@ -46,21 +46,15 @@ impl Writer {
     }
 
     async fn attempt(&mut self, share: &Share, shared: &Shared) -> Result<(), EngineError> {
-        self.open(1).await?;
-        let settled = self.settled().await?;
         let mut next = self.checkpoint.clone();
-        next.ceiling.union(&settled);
+        next.ceiling.union(&self.begin().await?);
         next.position.union(&share.gtids);
         if let Some(open) = &share.open {
             next.ceiling.add(open);
         }
         next.last = share.last.clone().or(next.last);
-        let (database, guard) = (self.side().database.clone(), self.checkpoint.guard_sql());
+        let database = self.side().database.clone();
         let wire = self.lane()?;
-        wire.execute(b"START TRANSACTION").await?;
-        if wire.execute(guard.as_bytes()).await?.affected_rows != 1 {
-            return Err(EngineError::NotOwner);
-        }
         let (ownership, mut notes) = (&*shared.ownership, Vec::new());
         for table in &share.tables {
             let known = ownership.table(&table.table.name)?;
@@ -79,10 +73,29 @@ impl Writer {
         Ok(())
     }
 
-    /// What settling has read from this stream's source.
-    pub(super) async fn settled(&mut self) -> Result<GtidSet, EngineError> {
-        let ask = format!("SELECT settled FROM _shardlift.stream WHERE id = {}", self.checkpoint.stream_id);
-        let row = self.connection().await?.query_one(ask.as_bytes()).await?.unwrap_or_default();
+    /// Stores the checkpoint, with what settling has read from this stream's source in its ceiling.
+    pub(super) async fn store_settled(&mut self) -> Result<(), EngineError> {
+        let settled = self.begin().await?;
+        let mut next = self.checkpoint.clone();
+        next.ceiling.union(&settled.minus(&next.position));
+        let wire = self.lane()?;
+        next.store(wire).await?;
+        wire.execute(b"COMMIT").await?;
+        self.checkpoint = next;
+        Ok(())
+    }
+
+    /// Begins a transaction that holds the stream's row: nobody settles until it ends. What settling has read from this
+    /// stream's source so far.
+    async fn begin(&mut self) -> Result<GtidSet, EngineError> {
+        let (guard, id) = (self.checkpoint.guard_sql(), self.checkpoint.stream_id);
+        let wire = self.connection().await?;
+        wire.execute(b"START TRANSACTION").await?;
+        if wire.execute(guard.as_bytes()).await?.affected_rows != 1 {
+            return Err(EngineError::NotOwner);
+        }
+        let ask = format!("SELECT settled FROM _shardlift.stream WHERE id = {id}");
+        let row = wire.query_one(ask.as_bytes()).await?.unwrap_or_default();
         let settled = row.first().map(|value| fields::parsed(value, "stream.settled")).transpose()?;
         Ok(settled.flatten().unwrap_or_default())
     }

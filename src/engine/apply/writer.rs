@@ -81,14 +81,22 @@ impl Writer {
         if !self.unstored {
             return Ok(());
         }
-        if self.shared.is_some() {
-            let settled = self.settled().await.map_err(|error| error.on(&self.side.label))?;
-            self.checkpoint.ceiling.union(&settled.minus(&self.checkpoint.position));
+        let outcome = match self.shared.is_some() {
+            true => self.store_settled().await,
+            false => self.store().await,
+        };
+        if let Err(error) = outcome {
+            // Whatever is open is rolled back by closing.
+            self.lanes.clear();
+            return Err(error.on(&self.side.label));
         }
-        self.open(1).await?;
-        self.checkpoint.store(&mut self.lanes[0]).await.map_err(|error| error.on(&self.side.label))?;
         (self.unstored, self.stored) = (false, Instant::now());
         Ok(())
+    }
+
+    async fn store(&mut self) -> Result<(), EngineError> {
+        self.open(1).await?;
+        self.checkpoint.store(&mut self.lanes[0]).await
     }
 
     /// Takes over what has just been committed with the rows.

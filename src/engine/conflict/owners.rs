@@ -29,6 +29,21 @@ pub struct Owners {
     pub mapping: Mapping,
 }
 
+/// Refuses a table of which rows of several sources cannot be told apart in all its unique keys.
+pub fn can_be_shared(table: &SourceTable) -> Result<(), EngineError> {
+    let Some(key) = table.odd_uniques.first() else { return Ok(()) };
+    let why = format!("{}. Drop that key, or move the table by itself", odd_unique(key));
+    Err(EngineError::Table { table: table.def.name.clone(), why })
+}
+
+/// What is wrong with such a key.
+pub fn odd_unique(key: &str) -> String {
+    format!(
+        "its unique key `{key}` is over a part of a column, an expression or a generated column: whether rows of several \
+         source shards collide in it cannot be asked for"
+    )
+}
+
 /// The source whose stream feeds reference tables, of which each source has all rows.
 const FIRST: usize = 0;
 
@@ -67,13 +82,7 @@ impl Ownership {
     ) -> Result<Self, EngineError> {
         let mut bound = HashMap::new();
         for (table, def) in tables {
-            let refuse = |why: String| Err(EngineError::Table { table: def.name.clone(), why });
-            if let Some(key) = table.odd_uniques.first() {
-                return refuse(format!(
-                    "its unique key `{key}` is over a part of a column, an expression or a generated column: whether rows of \
-                     several source shards collide in it cannot be asked for. Drop that key, or move the table by itself"
-                ));
-            }
+            can_be_shared(table)?;
             let sharding = owners.mapping.bind(&def)?;
             let by = |key: &crate::model::Key| TableDef { key: key.clone(), ..TableDef::clone(&def) };
             let uniques = table.uniques.iter().map(by).collect();

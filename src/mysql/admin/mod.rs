@@ -4,6 +4,7 @@
 //! switched off, its tables are empty rather than absent, and would answer "no filters" where there are some.
 
 mod binlogs;
+mod monitor;
 mod owner;
 mod replica;
 mod session;

@@ -6,16 +6,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use tokio::time::sleep;
-
 use crate::mysql::MysqlError;
 
+use super::monitor::{Listed, active};
 use super::session::{Record, Session};
 
 /// A string cannot be converted.
 const UNREADABLE: u16 = 3854;
-const TRIES: u32 = 20;
-const AGAIN: Duration = Duration::from_millis(10);
 /// How much of a statement is shown, characters.
 const SHOWN: usize = 120;
 
@@ -55,44 +52,50 @@ impl fmt::Display for OpenTransaction {
 
 /// Those of at least this age, the oldest first, this session's own left out. Needs PROCESS.
 pub async fn open_transactions(session: &mut Session, at_least: Duration) -> Result<Vec<OpenTransaction>, MysqlError> {
-    // trx_started is in the system's time zone whatever the session's is.
-    const SELECT: &str = "SELECT trx_mysql_thread_id, \
-        TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')), \
-        trx_query, trx_rows_modified + trx_rows_locked > 0 FROM information_schema.INNODB_TRX";
-    let mut tries = 0;
-    let transactions = loop {
-        tries += 1;
-        match session.rows(SELECT).await {
-            // Somebody runs a statement in `binary`, as our streams do, and it is no utf8mb3: it will have ended soon.
-            Err(error) if error.code() == Some(UNREADABLE) && tries < TRIES => sleep(AGAIN).await,
-            answer => break answer?,
-        }
-    };
     let own = session.row("SELECT CONNECTION_ID()").await?.and_then(|row| row.number(0)).unwrap_or_default();
+    let listed = list(session).await?;
     let processes = session.rows("SHOW FULL PROCESSLIST").await?;
     let processes: HashMap<u64, &Record> =
         processes.iter().filter_map(|row| Some((row.number(0)?, row))).filter(|(id, _)| *id != own).collect();
     let mut found = Vec::new();
-    let seconds = |row: &Record, index| Duration::from_secs(row.number(index).unwrap_or_default());
-    for row in &transactions {
-        let connection = row.number(0).unwrap_or_default();
-        if connection != own {
-            let mut transaction = of(connection, processes.get(&connection).copied(), seconds(row, 1));
-            transaction.statement = row.text(2).or(transaction.statement);
-            transaction.has_written = row.number(3) == Some(1);
-            found.push(transaction);
-        }
+    for Listed { connection, age, has_written } in listed.into_iter().filter(|listed| listed.connection != own) {
+        let transaction = of(connection, processes.get(&connection).copied(), age);
+        found.push(OpenTransaction { has_written, ..transaction });
     }
     // A statement may hold a table's metadata without a transaction that InnoDB knows of.
     for (id, row) in processes {
         let known = found.iter().any(|transaction| transaction.connection == id);
         if !known && row.text(4).as_deref() == Some("Query") {
-            found.push(of(id, Some(row), seconds(row, 5)));
+            found.push(of(id, Some(row), Duration::from_secs(row.number(5).unwrap_or_default())));
         }
     }
     found.retain(|transaction| transaction.age >= at_least);
     found.sort_by(|a, b| b.age.cmp(&a.age).then(a.connection.cmp(&b.connection)));
     Ok(found)
+}
+
+/// What InnoDB knows of.
+async fn list(session: &mut Session) -> Result<Vec<Listed>, MysqlError> {
+    // trx_started is in the system's time zone whatever the session's is.
+    const SELECT: &str = "SELECT trx_mysql_thread_id, \
+        TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')), \
+        trx_rows_modified + trx_rows_locked > 0 FROM information_schema.INNODB_TRX";
+    match session.rows(SELECT).await {
+        // Somebody runs a statement in `binary`, as our streams do, that is no utf8mb3.
+        Err(error) if error.code() == Some(UNREADABLE) => {
+            let status = session.row("SHOW ENGINE INNODB STATUS").await?;
+            Ok(active(&status.and_then(|row| row.text(2)).unwrap_or_default()))
+        }
+        rows => Ok(rows?.iter().map(listed).collect()),
+    }
+}
+
+fn listed(row: &Record) -> Listed {
+    Listed {
+        connection: row.number(0).unwrap_or_default(),
+        age: Duration::from_secs(row.number(1).unwrap_or_default()),
+        has_written: row.number(2) == Some(1),
+    }
 }
 
 fn of(connection: u64, process: Option<&Record>, age: Duration) -> OpenTransaction {

@@ -16,7 +16,7 @@ pub use define::{Unfit, define, differences};
 pub use kind::column_kind;
 pub use read::{read_foreign_keys, read_tables};
 pub use secondary::{SecondaryKey, deferrable_keys, drop_keys_statement};
-pub use source::{SchemaError, SourceTable, read_source_tables};
+pub use source::{SchemaError, SourceTable, other_uniques, read_source_tables};
 
 /// A table or view as the server describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -89,7 +89,7 @@ pub async fn read_source_tables(
 }
 
 /// The unique keys besides the one rows are found by; the names of those that cannot be asked for by whole stored values.
-fn other_uniques(info: &TableInfo, def: &TableDef) -> (Vec<Key>, Vec<String>) {
+pub fn other_uniques(info: &TableInfo, def: &TableDef) -> (Vec<Key>, Vec<String>) {
     let place = |name: &str| def.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
     let (mut whole, mut odd) = (Vec::new(), Vec::new());
     for key in info.keys.iter().filter(|key| key.unique && key.name != def.key.name) {

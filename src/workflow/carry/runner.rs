@@ -42,6 +42,8 @@ const LOOK: Duration = Duration::from_millis(300);
 const REPORT: Duration = Duration::from_secs(1);
 /// And how often at rest, where only the lag grows.
 const REST_REPORT: Duration = Duration::from_secs(2);
+/// How often is asked whether the streams are still between the right servers.
+const SERVERS: Duration = Duration::from_secs(1);
 /// A stream with less lag than this is moving.
 const MOVING: Duration = Duration::from_secs(5);
 /// Equal errors in a row, without progress between them, that end in state Error.
@@ -264,7 +266,7 @@ impl Runner {
     async fn attend(&mut self, record: &Workflow, streaming: &mut Streaming) -> Ended {
         let mut next_report = Instant::now();
         let stuck = self.standing.snapshot().mark();
-        let primaries = self.watch.primaries();
+        let mut next_look_at_servers = Instant::now() + SERVERS;
         loop {
             tokio::select! {
                 ended = streaming.ended() => {
@@ -310,9 +312,13 @@ impl Runner {
                 Ok(None) => return Ended::Wish,
                 Err(error) => tracing::warn!(%error, "the topology cannot be read"),
             }
-            // The former primary may take what is streamed to it for as long as it likes.
-            if !primaries.is_empty() && self.watch.primaries() != primaries {
-                return Ended::Wish;
+            if Instant::now() >= next_look_at_servers {
+                next_look_at_servers = Instant::now() + SERVERS;
+                if self.have_moved(record, streaming.places()).await {
+                    // The fence's row of a new primary may be older than the former one's.
+                    self.fenced = false;
+                    return Ended::Wish;
+                }
             }
             if Instant::now() >= next_report {
                 next_report = Instant::now() + REPORT;
@@ -322,6 +328,19 @@ impl Runner {
                 if let Err(error) = self.desk.report().await {
                     tracing::warn!(%error, "the status cannot be written");
                 }
+            }
+        }
+    }
+
+    /// Whether the streams belong between other servers than these by now: a former primary takes what is streamed to it, and
+    /// says nothing new, for as long as it likes.
+    async fn have_moved(&self, record: &Workflow, places: &Places) -> bool {
+        let (topology, credentials) = (&self.desk.topology, &self.credentials);
+        match places::resolve(topology, credentials, &record.spec, record.flow()).await {
+            Ok(now) => !now.same_servers(places),
+            Err(error) => {
+                tracing::warn!(workflow = self.desk.label(), %error, "whether the primaries are the same cannot be asked");
+                false
             }
         }
     }

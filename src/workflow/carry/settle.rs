@@ -9,6 +9,7 @@ use crate::topology::{Topology, TopologyError, Txn, TxnOutcome, Versioned};
 use crate::workflow::fence;
 use crate::workflow::switch::SwitchError;
 use crate::workflow::switch::ends::{End, Ends};
+use crate::workflow::switch::open;
 use crate::workflow::switch::pause;
 use crate::workflow::switch::route::route;
 
@@ -17,8 +18,8 @@ use super::complete;
 use super::desk::Desk;
 use super::streaming::key_of;
 
-/// Makes sure that the fences' rows are there on both sides, closed where writes do not go any more, and that nobody who
-/// carried the workflow before works on them.
+/// Makes sure that the fences' rows are there on both sides, open where writes go and closed where they do not any more, and
+/// that nobody who carried the workflow before works on them. Only while no switch is under way.
 pub async fn fence_in(topology: &Topology, credentials: &Credentials, record: &Workflow) -> Result<(), EngineError> {
     let made = async {
         let ends = Ends::resolve(topology, credentials, record, record.flow()).await?;
@@ -32,7 +33,7 @@ pub async fn fence_in(topology: &Topology, credentials: &Credentials, record: &W
                 fence::take_over(fence).await?;
             }
         }
-        Ok::<_, SwitchError>(())
+        open::keep_open(topology, credentials, record).await
     };
     made.await.map_err(SwitchError::into_engine)
 }

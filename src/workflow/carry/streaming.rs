@@ -33,6 +33,7 @@ const JOIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Streaming {
     streams: Vec<Running>,
+    places: Places,
     cancel: CancellationToken,
     _watcher: AbortOnDropHandle<()>,
 }
@@ -92,10 +93,10 @@ impl Streaming {
             let task = Some(AbortOnDropHandle::new(tokio::spawn(run)));
             streams.push(Running { source: source.shard.clone(), shared, progress, task, _counted });
         }
-        let replicas = places.targets.into_iter().flat_map(|target| target.replicas).collect();
+        let replicas = places.targets.iter().flat_map(|target| target.replicas.clone()).collect();
         let watch = replica_lag::watch(replicas, limits.clone(), cancel.clone());
         let _watcher = AbortOnDropHandle::new(tokio::spawn(watch));
-        Self { streams, cancel, _watcher }
+        Self { streams, places, cancel, _watcher }
     }
 
     /// Resolves when one fails, with what it has said; or when all have ended well. May be dropped and called again.
@@ -123,6 +124,11 @@ impl Streaming {
     /// Whether any has ended, by itself or not.
     pub fn is_over(&self) -> bool {
         self.streams.iter().any(|stream| stream.task.as_ref().is_none_or(|task| task.is_finished()))
+    }
+
+    /// Between which servers they were started.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// What the stream from this shard says of itself.

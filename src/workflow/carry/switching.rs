@@ -7,7 +7,8 @@ use crate::engine::EngineError;
 use crate::model::switch::{Phase, Switch, SwitchRequest};
 use crate::model::workflow::{Desired, StreamState};
 use crate::topology::records::Workflow;
-use crate::workflow::switch::run::{Ending, Tools, run};
+use crate::workflow::switch::run::{Ending, run};
+use crate::workflow::switch::tools::Tools;
 use crate::workflow::switch::undo::{self, turn};
 use crate::workflow::switch::{SwitchError, open};
 

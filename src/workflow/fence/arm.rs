@@ -7,8 +7,7 @@
 //! - Nothing is armed without a row that says open or closed; and nobody arms with an epoch below the row's.
 
 use std::collections::HashMap;
-
-use tokio::time::Instant;
+use std::time::Duration;
 
 use crate::model::fence::{Epoch, FenceTrigger};
 use crate::mysql::admin::Session;
@@ -24,8 +23,8 @@ use super::{Fence, FenceError};
 const TRIGGER_EXISTS: u16 = 1359;
 
 /// Puts the triggers of `epoch` in place, then drops those of earlier ones. Harmless when repeated. Each waits in short tries,
-/// until `deadline`, for whoever uses the table; fails with who that may be.
-pub async fn arm(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<(), FenceError> {
+/// for at most `each`, for whoever uses its table; fails with who that may be.
+pub async fn arm(fence: &Fence, epoch: Epoch, each: Duration) -> Result<(), FenceError> {
     let mut definer = Definer::open(fence).await?;
     match row::read(fence, &mut definer.session).await? {
         None => return Err(fence.missing()),
@@ -39,10 +38,10 @@ pub async fn arm(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<(), F
         match named.get(&wanted.name).map(|found| wanted.differs(found, &account)) {
             Some(None) => continue,
             // Somebody has laid hands on it.
-            Some(Some(_)) => definer.run(wanted.table, &drop_sql(database, wanted.name), deadline).await?,
+            Some(Some(_)) => definer.run(wanted.table, &drop_sql(database, wanted.name), each).await?,
             None => {}
         }
-        match definer.run(wanted.table, &wanted.create(database), deadline).await {
+        match definer.run(wanted.table, &wanted.create(database), each).await {
             Err(FenceError::Server { source, .. }) if is_there_already(&source) => {}
             outcome => outcome?,
         }
@@ -52,7 +51,7 @@ pub async fn arm(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<(), F
     if !problems.is_empty() {
         return Err(fence.altered(problems));
     }
-    drop_all(fence, &mut definer, |name| name.epoch < epoch, deadline).await?;
+    drop_all(fence, &mut definer, |name| name.epoch < epoch, each).await?;
     definer.close().await;
     Ok(())
 }
@@ -68,10 +67,10 @@ pub async fn armed(fence: &Fence) -> Result<Option<Epoch>, FenceError> {
     Ok(newest.filter(|newest| of_wanted(&wanted(fence, *newest), &found, &account).is_empty()))
 }
 
-/// Drops the fence's triggers up to `epoch`. Harmless when repeated.
-pub async fn disarm(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<(), FenceError> {
+/// Drops the fence's triggers up to `epoch`, waiting for each as [`arm`] does. Harmless when repeated.
+pub async fn disarm(fence: &Fence, epoch: Epoch, each: Duration) -> Result<(), FenceError> {
     let mut definer = Definer::open(fence).await?;
-    drop_all(fence, &mut definer, |name| name.epoch <= epoch, deadline).await?;
+    drop_all(fence, &mut definer, |name| name.epoch <= epoch, each).await?;
     definer.close().await;
     Ok(())
 }
@@ -139,7 +138,7 @@ async fn drop_all(
     fence: &Fence,
     definer: &mut Definer<'_>,
     which: impl Fn(FenceTrigger) -> bool,
-    deadline: Instant,
+    each: Duration,
 ) -> Result<(), FenceError> {
     let (found, _) = read(fence, &mut definer.session).await?;
     for found in found.iter().filter(|found| found.is_of(fence) && which(found.name)) {
@@ -147,7 +146,7 @@ async fn drop_all(
         let table = table.cloned().or_else(|| found.table.parse().ok());
         // A table's name is a valid one: the server has it.
         let Some(table) = table else { continue };
-        definer.run(&table, &drop_sql(fence.side.database.as_str(), found.name), deadline).await?;
+        definer.run(&table, &drop_sql(fence.side.database.as_str(), found.name), each).await?;
     }
     Ok(())
 }

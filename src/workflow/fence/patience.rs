@@ -56,14 +56,14 @@ impl<'a> Definer<'a> {
         Ok(Self { fence, session, interrupter, connection, patience: FIRST })
     }
 
-    /// Runs DDL on `table`, trying until `deadline`. It must be harmless to run again.
-    pub async fn run(&mut self, table: &TableName, sql: &str, deadline: Instant) -> Result<(), FenceError> {
+    /// Runs DDL on `table`, trying for `time`. It must be harmless to run again.
+    pub async fn run(&mut self, table: &TableName, sql: &str, time: Duration) -> Result<(), FenceError> {
         let began = Instant::now();
         loop {
             let patience = self.patience;
             match self.attempt(sql, patience).await {
                 Ok(_) => return Ok(()),
-                Err(error) if is_wait(&error) && Instant::now() + patience < deadline => pause().await,
+                Err(error) if is_wait(&error) && began.elapsed() + patience < time => pause().await,
                 Err(error) if is_wait(&error) => {
                     let (workflow, side) = (self.fence.workflow.clone(), self.fence.side.label.clone());
                     let (waited, table) = (began.elapsed(), table.clone());

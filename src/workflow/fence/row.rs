@@ -17,7 +17,7 @@ use super::{Fence, FenceError, arm, patience};
 
 /// How long to wait for another session that creates or drops the sidecar.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
-/// How long dropping triggers and table may take when the workflow goes.
+/// How long dropping a trigger may take when the workflow goes.
 const FORGET: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -149,7 +149,7 @@ pub(super) fn set_sql(fence: &Fence, closed: bool, epoch: Epoch) -> String {
 
 /// Removes what the fence left on the server: triggers, then row, then table and schema if nobody else needs them.
 pub async fn forget(fence: &Fence) -> Result<(), FenceError> {
-    arm::disarm(fence, Epoch(u64::MAX), Instant::now() + FORGET).await?;
+    arm::disarm(fence, Epoch(u64::MAX), FORGET).await?;
     let mut session = fence.session(Silence::Nothing).await?;
     lock(fence, &mut session).await?;
     let gone = async {

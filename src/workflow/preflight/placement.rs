@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::mapping::{FlowError, flows};
+use crate::engine::conflict::owners::odd_unique;
+use crate::mapping::{Flow, FlowError, flows};
 use crate::model::switch::Direction;
 use crate::model::workflow::{WorkflowKind, WorkflowSpec};
 use crate::model::{KeyspaceName, TableName};
-use crate::mysql::schema::{TableInfo, define};
+use crate::mysql::schema::{TableInfo, define, other_uniques};
 use crate::sharding::RowKey;
 use crate::sharding::vschema::KeyspaceSchema;
 
@@ -42,15 +43,15 @@ pub fn judge(spec: &WorkflowSpec, tables: &BTreeMap<String, TableInfo>, schemas:
     for (direction, from, into) in [(Direction::Forward, source, target), (Direction::Backward, target, source)] {
         let (out_of, to) = spec.sides(direction);
         let outcome = flows(spec, direction, out_of.shards, to.shards, from.as_ref(), into.as_ref());
-        match outcome.err() {
-            None => {}
-            Some(FlowError::Unsharded { ref keyspace, shards }) => {
+        match outcome {
+            Ok(flows) => shared(direction, &flows, tables, &mut findings),
+            Err(FlowError::Unsharded { ref keyspace, shards }) => {
                 findings.push(unsharded(
                     keyspace,
                     format!("it has {shards} shards, and its VSchema does not say where rows belong"),
                 ));
             }
-            Some(error) => findings.push(Finding::refuse(
+            Err(error) => findings.push(Finding::refuse(
                 "shards",
                 format!("keyspace {}", to.keyspace),
                 error.to_string(),
@@ -61,6 +62,29 @@ pub fn judge(spec: &WorkflowSpec, tables: &BTreeMap<String, TableInfo>, schemas:
     findings.sort();
     findings.dedup();
     findings
+}
+
+/// Names the tables of which rows of several source shards would meet in keys that cannot be looked into.
+fn shared(direction: Direction, flows: &[Flow], tables: &BTreeMap<String, TableInfo>, findings: &mut Vec<Finding>) {
+    for table in flows.iter().filter(|flow| flow.shared.is_some()).flat_map(|flow| &flow.tables) {
+        let Some((info, def)) = tables.get(table.as_str()).and_then(|info| Some((info, define(info).ok()?))) else {
+            continue;
+        };
+        let (_, odd) = other_uniques(info, &def);
+        let Some(problem) = odd.first().map(|key| odd_unique(key)) else { continue };
+        let subject = format!("table {table}");
+        findings.push(match direction {
+            Direction::Forward => {
+                Finding::refuse("unique-key", subject, problem, "drop that key, or leave the table out")
+            }
+            Direction::Backward => Finding::warn(
+                "unique-key",
+                subject,
+                format!("{problem}, so that after the switch nothing can be replicated back"),
+                "drop that key, or switch with --enable-reverse-replication=false",
+            ),
+        });
+    }
 }
 
 fn unsharded(keyspace: &str, problem: String) -> Finding {

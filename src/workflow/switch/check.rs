@@ -11,7 +11,7 @@ use crate::workflow::preflight::Finding;
 use crate::workflow::preflight::switch::{Look, Question, Stream, examine};
 
 use super::SwitchError;
-use super::run::Tools;
+use super::tools::Tools;
 
 /// Between two looks at what has yet to pass.
 const LOOK: Duration = Duration::from_millis(100);

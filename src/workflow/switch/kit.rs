@@ -102,6 +102,11 @@ impl Tail {
         Ok(())
     }
 
+    /// What each shard of the new side had executed when its streams had ended.
+    pub fn arrived(&self) -> impl Iterator<Item = &GtidSet> {
+        self.frozen.iter().map(|frozen| &frozen.executed)
+    }
+
     /// Freezes the streams, compares counters, lets the way back begin where the new side stands, and locks the new side's
     /// fences so that only a COMMIT is left to open them; those that could be.
     pub async fn ready(

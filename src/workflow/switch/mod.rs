@@ -17,6 +17,7 @@
 //! | [`run`], [`commit`] | the steps one after another; the point of no return |
 //! | [`route`] | what the commit makes of rules and shards |
 //! | [`check`], [`pause`], [`drain`], [`counters`], [`way_back`] | what single steps do |
+//! | [`tools`] | what all of them are carried out with |
 //! | [`kit`] | what a pause is gone through with, prepared before it |
 //! | [`undo`], [`open`] | back, or to the end |
 
@@ -34,6 +35,7 @@ pub mod plan;
 mod reopen;
 pub mod route;
 pub mod run;
+pub mod tools;
 pub mod undo;
 mod way_back;
 

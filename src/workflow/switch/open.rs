@@ -8,13 +8,15 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::engine::EngineError;
 use crate::failpoint::Failpoints;
-use crate::model::switch::{Phase, Switch};
+use crate::model::switch::{Direction, Phase, Switch};
 use crate::model::{Broken, GtidSet};
 use crate::mysql::Credentials;
+use crate::topology::Topology;
 use crate::topology::records::Workflow;
 use crate::workflow::carry::{Desk, key_of, now};
 use crate::workflow::fence;
@@ -42,24 +44,60 @@ pub async fn open(desk: &Desk, credentials: &Credentials, failpoints: &Failpoint
     reach(failpoints, OPEN_POINTS[0]).await?;
     let drained = drained(switch)?;
     let ends = Ends::resolve(&desk.topology, credentials, &record, switch.request.direction).await?;
-    for (end, drained) in ends.closing.iter().zip(&drained) {
-        keep_closed(desk, &record, end, drained).await?;
+    if drained.len() != ends.closing.len() {
+        return Err(EngineError::Sidecar("switch.drained").into());
     }
-    for (pair, old, new) in ends.flowing() {
-        let drained = drained.get(pair.old).ok_or(EngineError::Sidecar("switch.drained"))?;
-        let key = key_of(&record, switch.request.direction, &old.fence.key.shard, &new.fence.key.shard);
-        drain::still_has(&new.fence, &key, drained).await?;
-    }
+    let closed = ends.closing.iter().zip(&drained).map(|(end, drained)| keep_closed(desk, &record, end, drained));
+    let closed = join_all(closed).await;
     reach(failpoints, OPEN_POINTS[1]).await?;
-    for end in &ends.opening {
-        // One that is open is left alone: writers hold its row.
-        if fence::state(&end.fence).await?.is_none_or(|state| state.closed) {
-            open_one(&end.fence, record.epoch).await?;
-        }
-    }
+    let open = ends.opening.iter().enumerate().filter(|(new, _)| {
+        // A shard of the old side that may be open keeps those shut that it flows to, and no others.
+        ends.pairs.iter().filter(|pair| pair.new == *new).all(|pair| closed.get(pair.old).is_some_and(Result::is_ok))
+    });
+    let open = open.map(|(new, end)| {
+        let flowing = ends.flowing().filter(move |(pair, ..)| pair.new == new);
+        let given = flowing.filter_map(|(pair, old, _)| Some((old, drained.get(pair.old)?)));
+        open_end(&record, end, switch.request.direction, given.collect())
+    });
+    let opened = join_all(open.collect::<Vec<_>>()).await;
+    closed.into_iter().chain(opened).collect::<Result<(), _>>()?;
     let opened = Instant::now();
     reach(failpoints, OPEN_POINTS[2]).await?;
     Ok(opened)
+}
+
+/// Opens the primary of one end that takes writes, if it is closed, and has all that it was `given` of the other side.
+async fn open_end(
+    record: &Workflow,
+    end: &End,
+    direction: Direction,
+    given: Vec<(&End, &GtidSet)>,
+) -> Result<(), SwitchError> {
+    // One that is open is left alone: writers hold its row.
+    if fence::state(&end.fence).await?.is_some_and(|state| !state.closed) {
+        return Ok(());
+    }
+    for (old, drained) in given {
+        let key = key_of(record, direction, &old.fence.key.shard, &end.fence.key.shard);
+        drain::still_has(&end.fence, &key, drained).await?;
+    }
+    open_one(&end.fence, record.epoch).await
+}
+
+/// Opens the primaries of the side that takes writes where no switch is under way: one that was a replica may have been given
+/// the closing of its fence, and not its opening.
+pub async fn keep_open(topology: &Topology, credentials: &Credentials, record: &Workflow) -> Result<(), SwitchError> {
+    let direction = record.flow().opposite();
+    let ends = Ends::resolve(topology, credentials, record, direction).await?;
+    // What it was given by the switch that made it that side; if there was none, nothing.
+    let closed = record.closed.as_ref().filter(|closed| closed.direction == direction);
+    let drained = |old: &End| Some(&closed?.shards.get(&old.fence.key.shard)?.drained);
+    for (new, end) in ends.opening.iter().enumerate() {
+        let flowing = ends.flowing().filter(|(pair, ..)| pair.new == new);
+        let given = flowing.filter_map(|(_, old, _)| Some((old, drained(old)?)));
+        open_end(record, end, direction, given.collect()).await?;
+    }
+    Ok(())
 }
 
 /// What the new side was given of each shard of the old one.
@@ -72,7 +110,7 @@ fn drained(switch: &Switch) -> Result<Vec<GtidSet>, EngineError> {
 async fn keep_closed(desk: &Desk, record: &Workflow, end: &End, drained: &GtidSet) -> Result<(), SwitchError> {
     let known = record.closed.as_ref().and_then(|closed| closed.shards.get(&end.fence.key.shard));
     let same = known.is_some_and(|known| known.primary.as_ref() == Some(&end.primary));
-    match seal(&end.fence, record.epoch, Instant::now() + ONE).await {
+    match seal(&end.fence, record.epoch, ONE).await {
         Err(error) if same => {
             tracing::warn!(%error, "the closed side cannot be looked at; its fence is closed all the same");
             return Ok(());

@@ -11,19 +11,18 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::engine::EngineError;
-use crate::failpoint::{Failpoints, Hit};
+use crate::failpoint::Hit;
 use crate::model::GtidSet;
 use crate::model::fence::Epoch;
 use crate::model::switch::{Phase, Step, SwitchRequest};
-use crate::mysql::Credentials;
+use crate::mysql::admin::gtid_state;
 use crate::topology::records::Workflow;
 use crate::topology::{TopologyError, Versioned};
-use crate::workflow::carry::{Desk, Standing, Streaming};
+use crate::workflow::carry::Streaming;
 use crate::workflow::fence::{self, Guard, Poised};
-use crate::workflow::watch::{Watch, Watcher};
+use crate::workflow::watch::Watcher;
 
 use super::counters::Counters;
 use super::drain;
@@ -31,6 +30,7 @@ use super::ends::Ends;
 use super::kit::{Kit, Tail};
 use super::plan::plan;
 use super::reopen::Reopen;
+use super::tools::Tools;
 use super::undo::turn;
 use super::way_back::WayBack;
 use super::{SwitchError, check, open, pause};
@@ -39,25 +39,10 @@ use super::{SwitchError, check, open, pause};
 pub const PAUSE: Duration = Duration::from_secs(5);
 /// How long to wait for a moment in which no transaction would hold up the pause; less than the servers keep idle sessions.
 const QUIET: Duration = Duration::from_secs(2);
-/// How long tables may be in use before they are armed.
+/// How long the watch over the side that opens may take to have looked at what is there, before anybody is made to wait.
+const SEEN: Duration = Duration::from_secs(10);
+/// How long a table may be in use before it is armed.
 const ARM: Duration = Duration::from_secs(10);
-
-/// What a switch is carried out with.
-#[derive(Debug)]
-pub struct Tools<'a> {
-    /// The owner's desk.
-    pub desk: &'a Desk,
-    /// Where logins come from.
-    pub credentials: &'a Credentials,
-    /// What the streams say of themselves.
-    pub standing: &'a Standing,
-    /// Who watches the side that is closed before the switch.
-    pub watch: &'a Watch,
-    /// Cancelled when the engine stops: then nothing is closed any more.
-    pub shutdown: &'a CancellationToken,
-    /// Failures on demand.
-    pub failpoints: &'a Failpoints,
-}
 
 /// How a switch went on.
 #[derive(Debug)]
@@ -80,12 +65,12 @@ pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Stre
     let record = turn(tools.desk, &Phase::Doing { step: Step::Check }, false).await?.record;
     let checked = async {
         let ends = Ends::resolve(&tools.desk.topology, tools.credentials, &record, request.direction).await?;
-        reach(tools, "before", Step::Check).await?;
+        tools.reach("before", Step::Check).await?;
         tokio::select! {
             checked = check::check(tools, &record, request, &mut streaming) => checked?,
             () = tools.shutdown.cancelled() => return Err(stopping()),
         }
-        reach(tools, "after", Step::Check).await?;
+        tools.reach("after", Step::Check).await?;
         Ok::<_, SwitchError>(ends)
     };
     let ends = match checked.await {
@@ -119,6 +104,8 @@ pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Stre
     };
     let outcome = course.steps().await;
     let (mut streaming, pause) = (course.streaming.take(), course.held);
+    // What was closed in vain opens now, while the streams come to rest.
+    drop(course);
     if (outcome.is_err() || request.writes())
         && let Some(streaming) = streaming.take()
     {
@@ -184,14 +171,14 @@ impl Course<'_> {
             if matches!(step, Step::Arm | Step::Pause) || !self.request.writes() {
                 self.write_down(step).await?;
             }
-            reach(self.tools, "before", step).await.map_err(|error| self.side(step, error))?;
+            self.tools.reach("before", step).await.map_err(|error| self.side(step, error))?;
             let began = Instant::now();
             let taken = self.take(step).await;
             let took = began.elapsed();
             tracing::info!(workflow = self.tools.desk.label(), %step, took_ms = took.as_secs_f64() * 1e3, "switch");
             self.tools.standing.counts().step(step.as_str(), took);
             taken?;
-            reach(self.tools, "after", step).await.map_err(|error| self.side(step, error))?;
+            self.tools.reach("after", step).await.map_err(|error| self.side(step, error))?;
         }
         Ok(())
     }
@@ -237,21 +224,21 @@ impl Course<'_> {
     }
 
     async fn arm(&mut self) -> Result<(), SwitchError> {
-        let end = Instant::now() + ARM;
         let record = self.record().await?;
-        for new in &self.ends.opening {
-            fence::shut(&new.fence, self.epoch, end).await?;
-        }
-        for one in self.ends.all() {
+        let (epoch, fenced) = (self.epoch, record.record.fenced);
+        let shut = self.ends.opening.iter().map(|new| fence::shut(&new.fence, epoch, Instant::now() + ARM));
+        try_join_all(shut.collect::<Vec<_>>()).await?;
+        let armed = self.ends.all().map(|one| async {
             // Once a switch has come about both sides stay armed.
-            let armed = if record.record.fenced { fence::armed(&one.fence).await? } else { None };
+            let armed = if fenced { fence::armed(&one.fence).await? } else { None };
             if armed.is_none() {
-                fence::arm(&one.fence, self.epoch, end).await?;
+                fence::arm(&one.fence, epoch, ARM).await?;
             }
-            self.armed.push(armed.unwrap_or(self.epoch));
-        }
+            Ok::<_, SwitchError>(armed.unwrap_or(epoch))
+        });
+        self.armed = try_join_all(armed.collect::<Vec<_>>()).await?;
         let mut counters = Counters::prepare(&self.ends).await?;
-        counters.raise(true, end).await?;
+        counters.raise(true, Instant::now() + ARM).await?;
         self.counters = Some(counters);
         if self.request.way_back {
             self.way_back = Some(WayBack::prepare(&record.record, self.request.direction, &self.ends).await?);
@@ -262,6 +249,12 @@ impl Course<'_> {
     }
 
     async fn pause(&mut self) -> Result<(), SwitchError> {
+        for new in &self.ends.opening {
+            let mut session = new.fence.side.session().await?;
+            let executed = gtid_state(&mut session).await.map_err(EngineError::at(&new.fence.side.label))?.executed;
+            session.close().await;
+            self.tools.seen(new, &executed, Instant::now() + SEEN).await?;
+        }
         self.guard = Some(Guard::take(&self.ends.closing_fences()).await?);
         let checks = self.ends.all().zip(&self.armed).map(|(end, armed)| fence::check(&end.fence, *armed));
         let states = try_join_all(checks.collect::<Vec<_>>()).await?;
@@ -356,6 +349,9 @@ impl Course<'_> {
         // An engine that was stopped and wakes up here is no owner any more.
         self.tools.desk.guard.lease().check().map_err(TopologyError::from)?;
         let tail = self.tail.as_mut().ok_or_else(unprepared)?;
+        for (new, arrived) in self.ends.opening.iter().zip(tail.arrived()) {
+            self.tools.seen(new, arrived, end).await?;
+        }
         let counters = self.counters.as_mut().ok_or_else(unprepared)?;
         self.poised = tail.ready(counters, self.way_back.as_mut(), &self.fence, end).await?;
         Ok(())
@@ -369,10 +365,6 @@ fn unprepared() -> SwitchError {
 
 fn stopping() -> SwitchError {
     SwitchError::Refused("the engine is being stopped: try again when it, or another one, runs".into())
-}
-
-async fn reach(tools: &Tools<'_>, when: &str, step: Step) -> Result<(), SwitchError> {
-    tools.failpoints.reach(&format!("{when}-{step}")).await.map_err(failed)
 }
 
 pub(super) fn failed(Hit(point): Hit) -> SwitchError {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::failpoint::Failpoints;
@@ -71,15 +72,16 @@ async fn reopen(
     direction: Direction,
 ) -> Result<(), SwitchError> {
     let ends = Ends::resolve(&desk.topology, credentials, record, direction).await?;
-    for end in &ends.closing {
+    // Each by itself: a server that cannot be reached keeps no other shard shut.
+    let opened = join_all(ends.closing.iter().map(|end| async {
         fence::take_over(&end.fence).await?;
-    }
-    for end in &ends.closing {
-        open_one(&end.fence, record.epoch).await?;
-    }
+        open_one(&end.fence, record.epoch).await
+    }));
+    let opened = opened.await;
     reach(failpoints, UNDO_POINTS[1]).await?;
     // Only now: what gateways hold goes to the open side.
     pause::withdraw(desk).await?;
+    opened.into_iter().collect::<Result<(), _>>()?;
     for end in &ends.opening {
         // It is not needed any more that it can be reached.
         if let Err(error) = fence::take_over(&end.fence).await {
@@ -114,7 +116,7 @@ pub(super) async fn open_one(fence: &Fence, epoch: Epoch) -> Result<(), SwitchEr
 
 /// Drops the triggers of an open fence. They only cost something: whoever comes next drops them, if we cannot.
 async fn disarm(fence: &Fence, epoch: Epoch) {
-    if let Err(error) = fence::disarm(fence, epoch, Instant::now() + ONE).await {
+    if let Err(error) = fence::disarm(fence, epoch, ONE).await {
         tracing::warn!(%error, "the triggers of an open fence stay for now");
     }
 }

@@ -3,10 +3,13 @@
 
 use futures_util::future::try_join_all;
 
+use crate::engine::EngineError;
 use crate::engine::begin_level::{begin_level, level_at};
 use crate::engine::checkpoint::Checkpoint;
+use crate::engine::conflict::owners::can_be_shared;
 use crate::model::switch::Direction;
 use crate::mysql::admin::Session;
+use crate::mysql::schema::read_source_tables;
 use crate::topology::records::Workflow;
 use crate::workflow::carry::key_of;
 
@@ -29,6 +32,13 @@ impl WayBack {
             let key = key_of(workflow, direction.opposite(), &new.fence.key.shard, &old.fence.key.shard);
             // Of a kind that whoever takes over ends first: what is done in it must not come late.
             let mut session = old.fence.working_session().await?;
+            if ends.pairs.iter().filter(|other| other.old == pair.old).count() > 1 {
+                // Found out afterwards, the way back would never run.
+                let (side, tables) = (&old.fence.side, &workflow.spec.tables);
+                let there =
+                    read_source_tables(&mut session, &side.database, tables).await.map_err(EngineError::from)?;
+                there.iter().try_for_each(can_be_shared)?;
+            }
             let begun = begin_level(&mut session, &key, &workflow.spec.tables).await?;
             streams.push((session, begun, pair.new));
         }

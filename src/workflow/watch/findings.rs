@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::model::{Broken, ClosedSide, Gtid, GtidSet, ShardName, TabletAlias};
+use crate::model::{Broken, ClosedSide, Gtid, GtidSet, ShardName};
 use crate::workflow::carry::now;
 
 /// How often the record is written for no more than how far was looked, or for further strangers.
@@ -27,8 +27,6 @@ struct State {
     told: Option<Instant>,
     /// Whether the record had a cause: if it has none any more, the operator has settled it.
     had_cause: bool,
-    /// The primaries of both sides, as the topology had them last.
-    primaries: Vec<TabletAlias>,
     notes: Vec<String>,
     last_note: String,
 }
@@ -46,10 +44,7 @@ impl Findings {
                     closed.broken.clone_from(&record.broken);
                 }
             }
-            _ => {
-                let primaries = std::mem::take(&mut state.primaries);
-                *state = State { closed: Some(record.clone()), primaries, ..State::default() };
-            }
+            _ => *state = State { closed: Some(record.clone()), ..State::default() },
         }
         state.had_cause = record.broken.is_some();
     }
@@ -58,6 +53,13 @@ impl Findings {
     pub fn watched(&self, by: Uuid, shard: &ShardName) -> Option<GtidSet> {
         let state = self.lock();
         state.closed.as_ref().filter(|closed| closed.by == by)?.shards.get(shard).map(|shard| shard.watched.clone())
+    }
+
+    /// Whether all of `executed` was looked at in `shard`; where that is not closed, there is nothing to look at.
+    pub fn have_seen(&self, shard: &ShardName, executed: &GtidSet) -> bool {
+        let state = self.lock();
+        let shard = state.closed.as_ref().and_then(|closed| closed.shards.get(shard));
+        shard.is_none_or(|shard| shard.given_up || executed.is_subset(&shard.watched))
     }
 
     /// Goes on from another place: what is not on the present server is nothing to it.
@@ -92,16 +94,6 @@ impl Findings {
     /// Why the way to the closed side is broken, if it is.
     pub fn why(&self) -> Option<String> {
         self.lock().closed.as_ref()?.broken.as_ref().map(|broken| broken.why.clone())
-    }
-
-    /// The primaries of both sides are these.
-    pub fn led_by(&self, primaries: Vec<TabletAlias>) {
-        self.lock().primaries = primaries;
-    }
-
-    /// The primaries of both sides; empty where they are not known.
-    pub fn primaries(&self) -> Vec<TabletAlias> {
-        self.lock().primaries.clone()
     }
 
     /// A line for the log, unless it is the last one again.

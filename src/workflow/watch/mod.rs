@@ -32,10 +32,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::model::workflow::Desired;
-use crate::model::{ClosedSide, ShardName, TabletAlias};
+use crate::model::{ClosedSide, GtidSet, ShardName};
 use crate::mysql::Credentials;
 use crate::topology::Topology;
 use crate::topology::records::Workflow;
@@ -49,6 +50,8 @@ pub use seal::{lacks, seal};
 
 /// How often the topology is asked which the primaries are.
 const LOOK: Duration = Duration::from_secs(1);
+/// And how often, whether something was looked at by now.
+const AGAIN: Duration = Duration::from_millis(2);
 
 /// Watches the closed side of one workflow while it lives.
 #[derive(Debug)]
@@ -99,9 +102,15 @@ impl Watch {
         self.findings.why()
     }
 
-    /// The primaries of both sides; empty where they are not known yet.
-    pub fn primaries(&self) -> Vec<TabletAlias> {
-        self.findings.primaries()
+    /// Waits until all that the closed side's `shard` had `executed` was looked at; whether it was before `until`.
+    pub async fn has_seen(&self, shard: &ShardName, executed: &GtidSet, until: Instant) -> bool {
+        while !self.findings.have_seen(shard, executed) {
+            if Instant::now() >= until {
+                return false;
+            }
+            sleep(AGAIN).await;
+        }
+        true
     }
 
     /// What should be written to the record now, of which `old` is there.
@@ -143,17 +152,14 @@ impl Posts {
                 None => posts.clear(),
                 Some((record, closed)) => {
                     match Ends::resolve(&self.topology, &self.credentials, record, closed.direction).await {
-                        Ok(ends) => {
-                            self.findings.led_by(ends.all().map(|end| end.primary.clone()).collect());
-                            self.man(&mut posts, &closed, ends);
-                        }
+                        Ok(ends) => self.man(&mut posts, &closed, ends),
                         Err(error) => self.findings.note(format!("the closed side cannot be found: {error}")),
                     }
                 }
             }
             tokio::select! {
                 changed = self.record.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(LOOK) => {}
+                () = sleep(LOOK) => {}
             }
         }
     }

@@ -145,7 +145,7 @@ impl Guard {
             Some(record) if record.closed.as_ref().is_some_and(|closed| closed.by == self.by) => record.epoch,
             _ => return Ok(false),
         };
-        if seal(&self.fence, epoch, Instant::now() + SEAL).await? {
+        if seal(&self.fence, epoch, SEAL).await? {
             let side = &self.fence.side.label;
             self.findings.note(format!("{side}: this primary was not closed to writers; it is now"));
         }

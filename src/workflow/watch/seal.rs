@@ -19,11 +19,11 @@ pub async fn is_sealed(fence: &Fence) -> Result<bool, FenceError> {
 }
 
 /// Closes the fence and arms its tables, if they are not; whether anything had to be done. The row comes first: tables that
-/// are armed already turn everybody away from then on.
-pub async fn seal(fence: &Fence, epoch: Epoch, deadline: Instant) -> Result<bool, FenceError> {
-    let shut = fence::shut(fence, epoch, deadline).await?;
+/// are armed already turn everybody away from then on. Row and triggers may take `each` this long.
+pub async fn seal(fence: &Fence, epoch: Epoch, each: Duration) -> Result<bool, FenceError> {
+    let shut = fence::shut(fence, epoch, Instant::now() + each).await?;
     if fence::armed(fence).await?.is_none() {
-        fence::arm(fence, epoch, deadline).await?;
+        fence::arm(fence, epoch, each).await?;
         return Ok(true);
     }
     Ok(shut == fence::Outcome::Done)

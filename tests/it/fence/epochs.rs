@@ -7,7 +7,7 @@ use std::time::Duration;
 use shardlift::model::{FenceEvent, FenceTrigger};
 use shardlift::workflow::fence::{self, FenceError, FenceState, Outcome};
 
-use super::{Fenced, epoch, fence_of, refused, soon, taken};
+use super::{Fenced, SOON, epoch, fence_of, refused, soon, taken};
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY); CREATE TABLE u (id INT PRIMARY KEY)";
 
@@ -15,7 +15,7 @@ const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY); CREATE TABLE u (id INT
 async fn a_late_close_neither_waits_nor_wins() {
     let (fenced, target) = Fenced::with_target(TABLE, &["t", "u"]).await;
     let source = &fenced.source;
-    fence::arm(source, epoch(1), soon()).await.unwrap();
+    fence::arm(source, epoch(1), SOON).await.unwrap();
     let mut app = fenced.app().await;
     taken(&mut app, "BEGIN").await;
     taken(&mut app, "INSERT INTO t VALUES (1)").await;
@@ -36,7 +36,7 @@ async fn a_late_close_neither_waits_nor_wins() {
     taken(&mut app, "INSERT INTO u VALUES (1)").await;
 
     // Two fences: where one cannot be closed, none is.
-    fence::arm(&target, epoch(3), soon()).await.unwrap();
+    fence::arm(&target, epoch(3), SOON).await.unwrap();
     fence::shut(&target, epoch(9), soon()).await.unwrap();
     let both = [source.clone(), target];
     assert!(matches!(fence::close(&both, epoch(8), soon()).await, Err(FenceError::Superseded { .. })));
@@ -57,19 +57,19 @@ async fn triggers_of_epochs_do_not_meet_and_what_is_altered_is_named() {
     let fenced = Fenced::start(TABLE, &["t", "u"]).await;
     let (source, db) = (&fenced.source, fenced.source_db());
     let triggers = "SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = DATABASE()";
-    fence::arm(source, epoch(1), soon()).await.unwrap();
-    fence::arm(source, epoch(4), soon()).await.unwrap();
+    fence::arm(source, epoch(1), SOON).await.unwrap();
+    fence::arm(source, epoch(4), SOON).await.unwrap();
     assert_eq!(db.value(triggers).await, "6");
     // A straggler's clean-up.
-    fence::disarm(source, epoch(3), soon()).await.unwrap();
+    fence::disarm(source, epoch(3), SOON).await.unwrap();
     fence::check(source, epoch(4)).await.unwrap();
     assert!(
         matches!(fence::check(source, epoch(1)).await, Err(FenceError::Altered { problems, .. }) if problems.len() == 6)
     );
     fence::shut(source, epoch(5), soon()).await.unwrap();
-    assert!(matches!(fence::arm(source, epoch(4), soon()).await, Err(FenceError::Superseded { .. })));
+    assert!(matches!(fence::arm(source, epoch(4), SOON).await, Err(FenceError::Superseded { .. })));
     fence::open(source, epoch(6), soon()).await.unwrap();
-    fence::arm(source, epoch(6), soon()).await.unwrap();
+    fence::arm(source, epoch(6), SOON).await.unwrap();
 
     let name = |event, table| FenceTrigger::new(epoch(6), event, table).to_string();
     let (insert, update) = (name(FenceEvent::Insert, "t"), name(FenceEvent::Update, "u"));
@@ -82,14 +82,14 @@ async fn triggers_of_epochs_do_not_meet_and_what_is_altered_is_named() {
     let mut gone = fence_of(&fenced.cluster, fenced.cluster.source(), "commerce", uuid::Uuid::new_v4(), &["t"]);
     gone.workflow = "gone".parse().unwrap();
     fence::ensure(&gone).await.unwrap();
-    fence::arm(&gone, epoch(1), soon()).await.unwrap();
+    fence::arm(&gone, epoch(1), SOON).await.unwrap();
     let Err(FenceError::Altered { problems, .. }) = fence::check(source, epoch(6)).await else { panic!("not noticed") };
     assert_eq!(problems.len(), 5, "{problems:?}");
     assert!(problems.contains(&format!("trigger {insert} on table t is missing")), "{problems:?}");
     assert!(problems.contains(&format!("trigger {update} on table u has another text")), "{problems:?}");
     fence::forget(&gone).await.unwrap();
     // Arming again mends it.
-    fence::arm(source, epoch(6), soon()).await.unwrap();
+    fence::arm(source, epoch(6), SOON).await.unwrap();
     fence::check(source, epoch(6)).await.unwrap();
     fence::forget(source).await.unwrap();
     assert_eq!(db.value(triggers).await, "0");

@@ -8,7 +8,7 @@ use shardlift::model::FENCE_ERRNO;
 use shardlift::workflow::fence::{self, FenceError};
 use tokio::time::{Instant, sleep};
 
-use super::{Fenced, code, epoch, refused, soon, taken};
+use super::{Fenced, SOON, code, epoch, refused, soon, taken};
 use crate::harness::Db;
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, v INT NOT NULL); INSERT INTO t VALUES (1, 0), (2, 0)";
@@ -30,7 +30,7 @@ async fn who_holds_it_is_named_and_others_hardly_wait(fenced: &Fenced) {
     taken(&mut holder, "UPDATE t SET v = 1 WHERE id = 1").await;
     let load =
         tokio::spawn(worst_write(fenced.cluster.db(fenced.cluster.source(), "commerce"), Duration::from_millis(1200)));
-    let briefly = Instant::now() + Duration::from_millis(600);
+    let briefly = Duration::from_millis(600);
     match fence::arm(source, epoch(1), briefly).await {
         Err(error @ FenceError::Blocked { .. }) => {
             assert!(error.to_string().contains(&format!("connection {id} of")), "{error}");
@@ -41,7 +41,7 @@ async fn who_holds_it_is_named_and_others_hardly_wait(fenced: &Fenced) {
     println!("arming behind an open transaction: another writer waited {stalled:?} at worst");
     assert!(stalled < Duration::from_millis(700), "{stalled:?}");
     taken(&mut holder, "COMMIT").await;
-    fence::arm(source, epoch(1), soon()).await.unwrap();
+    fence::arm(source, epoch(1), SOON).await.unwrap();
 
     // LOCK TABLES: the wait is for metadata, which innodb_lock_wait_timeout does not bound.
     taken(&mut holder, "LOCK TABLES t WRITE").await;
@@ -130,7 +130,7 @@ async fn a_transaction_over_two_servers_is_let_through_or_refused_at_its_first_w
     let (fenced, target) = Fenced::with_target(TABLE, &["t"]).await;
     let mut both = [fenced.source.clone(), target];
     for fence in &both {
-        fence::arm(fence, epoch(1), soon()).await.unwrap();
+        fence::arm(fence, epoch(1), SOON).await.unwrap();
     }
     let writers = (0..6).map(|number| {
         let (source, target) = (fenced.source_db(), fenced.cluster.target_db());

@@ -5,7 +5,7 @@ use std::slice::from_ref;
 use mysql_async::prelude::Queryable;
 use shardlift::workflow::fence::{self, FenceError, Guard};
 
-use super::{Fenced, code, epoch, refused, soon, taken};
+use super::{Fenced, SOON, code, epoch, refused, soon, taken};
 
 /// Each on a table of its own, so that they do not wait for each other.
 const DDL: &[&str] = &[
@@ -27,7 +27,7 @@ async fn ddl_waits_while_the_guard_stands() {
     let (fenced, target) = Fenced::with_target(tables, &["t", "a", "b", "c", "d", "e", "p"]).await;
     let both = [fenced.source.clone(), target];
     for fence in &both {
-        fence::arm(fence, epoch(1), soon()).await.unwrap();
+        fence::arm(fence, epoch(1), SOON).await.unwrap();
     }
     let mut guard = Guard::take(&both).await.unwrap();
     fence::check(&fenced.source, epoch(1)).await.unwrap();

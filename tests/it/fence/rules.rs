@@ -7,7 +7,7 @@ use shardlift::workflow::fence::{self, FenceError, FenceState, Outcome};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Fenced, code, epoch, fence_of, refused, soon, taken};
+use super::{Fenced, SOON, code, epoch, fence_of, refused, soon, taken};
 use crate::harness::{Db, TestCluster, Trace};
 
 const ODD: &str = "it's \\ odd, ü, as long as the name of a table in MySQL may be";
@@ -24,12 +24,12 @@ async fn it_refuses_when_closed_and_leaves_nothing() {
     let before = Trace::take(&cluster).await;
     let one = fence_of(&cluster, cluster.source(), "commerce", Uuid::new_v4(), &["t", ODD]);
     assert_eq!(fence::state(&one).await.unwrap(), None);
-    assert!(matches!(fence::arm(&one, epoch(1), soon()).await, Err(FenceError::Missing { .. })));
+    assert!(matches!(fence::arm(&one, epoch(1), SOON).await, Err(FenceError::Missing { .. })));
     for _ in 0..2 {
         fence::ensure(&one).await.unwrap();
     }
     for _ in 0..2 {
-        fence::arm(&one, epoch(1), soon()).await.unwrap();
+        fence::arm(&one, epoch(1), SOON).await.unwrap();
     }
     assert_eq!(fence::check(&one, epoch(1)).await.unwrap(), FenceState { closed: false, epoch: epoch(0) });
 
@@ -99,8 +99,8 @@ async fn two_keyspaces_in_one_server_have_two_fences(fenced: &Fenced) {
     let target = fence_of(cluster, cluster.source(), "customer", source.key.uid, &["t"]);
     fence::ensure(&target).await.unwrap();
     assert_eq!(fence::shut(&target, epoch(1), soon()).await.unwrap(), Outcome::Done);
-    fence::arm(source, epoch(1), soon()).await.unwrap();
-    fence::arm(&target, epoch(1), soon()).await.unwrap();
+    fence::arm(source, epoch(1), SOON).await.unwrap();
+    fence::arm(&target, epoch(1), SOON).await.unwrap();
     let mut old = fenced.app().await;
     let mut new = fenced.app_on(cluster.source(), "customer").await;
     taken(&mut old, "INSERT INTO t VALUES (1, 0)").await;
@@ -124,7 +124,7 @@ async fn a_writer_under_any_isolation_level_holds_it_until_commit(fenced: &Fence
     // C23: a snapshot older than the triggers, and one older than the closing, see the fence as it is.
     let mut early = fenced.app().await;
     taken(&mut early, "START TRANSACTION WITH CONSISTENT SNAPSHOT").await;
-    fence::arm(source, epoch(1), soon()).await.unwrap();
+    fence::arm(source, epoch(1), SOON).await.unwrap();
     taken(&mut early, "INSERT INTO t VALUES (100, 0)").await;
     taken(&mut early, "ROLLBACK").await;
     taken(&mut early, "START TRANSACTION WITH CONSISTENT SNAPSHOT").await;

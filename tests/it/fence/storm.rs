@@ -13,7 +13,7 @@ use shardlift::model::FENCE_ERRNO;
 use shardlift::workflow::fence;
 use tokio::time::sleep;
 
-use super::{Fenced, code, epoch, soon, taken};
+use super::{Fenced, SOON, code, epoch, soon, taken};
 use crate::harness::Db;
 
 const TABLES: &str = "
@@ -120,7 +120,7 @@ async fn not_a_row_after_a_closing() {
     let (fenced, target) = Fenced::with_target(TABLES, &["t", "hot", "parted"]).await;
     let both = [fenced.source.clone(), target];
     for fence in &both {
-        fence::arm(fence, epoch(1), soon()).await.unwrap();
+        fence::arm(fence, epoch(1), SOON).await.unwrap();
     }
     let stop = Arc::new(AtomicBool::new(false));
     let mut writers = Vec::new();

@@ -6,7 +6,7 @@ use shardlift::workflow::fence;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::{epoch, fence_of, refused, soon, taken};
+use super::{SOON, epoch, fence_of, refused, soon, taken};
 use crate::harness::{Db, TestCluster};
 use crate::scenario::Move;
 
@@ -24,9 +24,9 @@ async fn the_stream_passes_its_own_fences() {
         fence::ensure(fence).await.unwrap();
     }
     fence::shut(&target, epoch(1), soon()).await.unwrap();
-    fence::arm(&target, epoch(1), soon()).await.unwrap();
+    fence::arm(&target, epoch(1), SOON).await.unwrap();
     // protocol-review B22: with --on-ddl STOP.
-    fence::arm(&source, epoch(1), soon()).await.unwrap();
+    fence::arm(&source, epoch(1), SOON).await.unwrap();
     let mut intruder = Db::new(cluster.target(), cluster.app(), "customer").conn().await;
     assert!(refused(&mut intruder, "INSERT INTO t VALUES (9, 9)").await.contains("keyspace commerce"));
     let mut app = Db::new(cluster.source(), cluster.app(), "commerce").conn().await;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use shardlift::workflow::fence::{self, FenceError, FenceState};
 use tokio::time::Instant;
 
-use super::{Fenced, epoch, soon, taken};
+use super::{Fenced, SOON, epoch, soon, taken};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prepared_xa_is_refused_by_name() {
     let fenced = Fenced::start("CREATE TABLE t (id INT PRIMARY KEY)", &["t"]).await;
     let source = &fenced.source;
-    fence::arm(source, epoch(1), soon()).await.unwrap();
+    fence::arm(source, epoch(1), SOON).await.unwrap();
     let mut app = fenced.app().await;
     for sql in ["XA START 'stuck'", "INSERT INTO t VALUES (1)", "XA END 'stuck'", "XA PREPARE 'stuck'"] {
         taken(&mut app, sql).await;
