@@ -103,6 +103,10 @@ impl Follower<'_> {
         let (mut look, mut settle) = (Instant::now(), Instant::now());
         loop {
             if self.cancel.is_cancelled() {
+                // What was passed without a row counts for others only when it is stored: a switch looks for it there.
+                if let Err(error) = self.targets.settle().await {
+                    tracing::warn!(%error, "a position that was passed is not stored; it will be passed again");
+                }
                 return Err(EngineError::Cancelled);
             }
             if self.reached(&until) {
