@@ -25,7 +25,7 @@ use crate::workflow::carry::{Desk, Standing, Streaming};
 use crate::workflow::fence::{self, Guard, Poised};
 use crate::workflow::watch::{Watch, Watcher};
 
-use super::counters::Counters;
+use super::counters::{Counters, When};
 use super::drain;
 use super::ends::Ends;
 use super::kit::{Kit, Tail};
@@ -250,8 +250,10 @@ impl Course<'_> {
             }
             self.armed.push(armed.unwrap_or(self.epoch));
         }
-        let mut counters = Counters::prepare(&self.ends).await?;
-        counters.raise(true, end).await?;
+        let (topology, direction) = (&self.tools.desk.topology, self.request.direction);
+        let mut counters =
+            Counters::prepare(topology, self.tools.credentials, &record.record, direction, &self.ends).await?;
+        counters.raise(When::Open, end).await?;
         self.counters = Some(counters);
         if self.request.way_back {
             self.way_back = Some(WayBack::prepare(&record.record, self.request.direction, &self.ends).await?);
