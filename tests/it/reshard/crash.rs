@@ -15,6 +15,8 @@ const SLOW: &str = "--chunk-bytes 3000 --round-ms 200 --max-rows-per-second 250"
 const WHICH: &str = "--target-keyspace customer --workflow split";
 /// How long a target stands still; the engine is killed in the middle of it.
 const STANDS: Duration = Duration::from_millis(400);
+/// Which target was ahead when its engine died is chance: so many engines are enough for some to be.
+const MOST_LIVES: usize = 14;
 
 /// The engine is killed again and again, while it copies and while it follows, each time with one target standing still, so that
 /// the other is ahead. Then a target is killed, and one refuses writes: the other waits for it, and it is named.
@@ -31,7 +33,10 @@ async fn killed_engines_and_uneven_targets_lose_nothing() {
     assert!(fates.copying >= 3, "{fates:?}");
     stage.shardlift.must(&format!("workflow update {WHICH} --max-rows-per-second none")).await;
     stage.state("split", "Running").await;
-    for life in 4..7 {
+    for life in 4..MOST_LIVES {
+        if fates.following >= 3 && fates.uneven >= 2 {
+            break;
+        }
         fates.live_and_die(&mut stage, life).await;
     }
     assert!(fates.following >= 3 && fates.uneven >= 2, "{fates:?}");
