@@ -32,7 +32,7 @@ pub struct Replacement {
     schemas: Option<(Found, Found)>,
 }
 
-/// How long a sequence's name may be.
+/// What makes a table's name that of its sequence, as in Vitess.
 const SUFFIX: &str = "_seq";
 
 /// What `spec` asks to replace in those of `spread` tables that count by themselves; what stands against it goes to
