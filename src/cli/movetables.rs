@@ -25,9 +25,13 @@ pub(super) struct Tables {
     /// Less these
     #[arg(long, value_delimiter = ',')]
     exclude_tables: Vec<TableName>,
-    /// AUTO_INCREMENT columns where the target's shards share a table: LEAVE, or REMOVE for sequences to number [default: REMOVE]
+    /// AUTO_INCREMENT columns where the target's shards share a table: LEAVE, REMOVE for sequences of your own, or REPLACE by
+    /// sequences that are made in --global-keyspace [default: REMOVE]
     #[arg(long)]
     sharded_auto_increment_handling: Option<AutoIncrementHandling>,
+    /// The unsharded keyspace that gets the sequences of REPLACE, each called <table>_seq
+    #[arg(long)]
+    global_keyspace: Option<KeyspaceName>,
 }
 
 impl Start for Tables {
@@ -40,6 +44,7 @@ impl Start for Tables {
             all_tables: self.all_tables,
             exclude_tables: self.exclude_tables,
             sharded_auto_increment_handling: self.sharded_auto_increment_handling,
+            global_keyspace: self.global_keyspace,
             ..Request::default()
         }
     }

@@ -1,19 +1,19 @@
 //! `shardlift rules`: routing rules in Vitess's own form.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{Context, Listed, Outcome, document};
 use crate::model::KeyspaceName;
-use crate::model::routing::{RuleSet, TableMove};
+use crate::model::routing::RuleSet;
 use crate::sharding::rules::{OperatorPlan, expand, parse, plan_operator_rules};
 use crate::topology::records::Keyspace;
-use crate::topology::store::Entry;
-use crate::topology::{Path, Record, Revision, Topology, Txn, TxnOutcome, paths};
+use crate::topology::{Revision, Topology, Txn, TxnOutcome, paths};
+use crate::workflow::rule_sets::RuleSets;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -59,49 +59,13 @@ impl Listed for Line {
     }
 }
 
-/// All sets of rules as of one revision.
-struct Sets {
-    revision: Revision,
-    operator: RuleSet,
-    /// By the set's name, `<keyspace>.<workflow>`.
-    workflows: BTreeMap<String, TableMove>,
-}
-
-impl Sets {
-    async fn read(topology: &Topology) -> Result<Self> {
-        let listing = topology.store().list(&topology.paths().prefix(&paths::rules())).await?;
-        let mut sets = Self { revision: listing.revision, operator: RuleSet::default(), workflows: BTreeMap::new() };
-        for entry in &listing.entries {
-            let Some(path) = topology.paths().path(&entry.key).filter(|path| paths::rules().holds(path)) else {
-                continue;
-            };
-            if path == paths::operator_rules() {
-                sets.operator = decode(&path, entry)?;
-            } else {
-                sets.workflows.insert(path.name().into(), decode(&path, entry)?);
-            }
-        }
-        Ok(sets)
-    }
-
-    /// The sets by name, in Vitess's form; the operator's first.
-    fn expanded(&self) -> impl Iterator<Item = (&str, RuleSet)> {
-        let workflows = self.workflows.iter().map(|(name, moved)| (name.as_str(), expand(moved)));
-        std::iter::once(("operator", self.operator.clone())).chain(workflows)
-    }
-}
-
-fn decode<R: Record>(path: &Path, entry: &Entry) -> Result<R> {
-    R::decode(&entry.value).with_context(|| format!("topology record {path}"))
-}
-
 impl Verb {
     pub(super) async fn run(self, context: &Context) -> Result<Outcome> {
         match self {
             Self::Apply(args) => {
                 let wanted = parse(&document::read(args.document.rules, args.document.rules_file)?)?;
                 let topology = context.topology().await?;
-                let sets = Sets::read(&topology).await?;
+                let sets = RuleSets::read(&topology).await?;
                 let keyspaces = topology.list::<Keyspace>(&paths::keyspaces()).await?;
                 let keyspaces: BTreeSet<KeyspaceName> =
                     keyspaces.records.iter().filter_map(|(path, _)| path.name().parse().ok()).collect();
@@ -113,18 +77,24 @@ impl Verb {
             }
             Self::Show => {
                 let topology = context.topology().await?;
-                let sets = Sets::read(&topology).await?;
+                let sets = RuleSets::read(&topology).await?;
                 if context.output.is_json() {
-                    let rules = sets.expanded().flat_map(|(_, set)| set.rules).collect();
+                    let rules = expanded(&sets).flat_map(|(_, set)| set.rules).collect();
                     context.output.json(&RuleSet { rules })?;
                 } else {
-                    let lines: Vec<Line> = sets.expanded().flat_map(|(name, set)| lines(name, set)).collect();
+                    let lines: Vec<Line> = expanded(&sets).flat_map(|(name, set)| lines(name, set)).collect();
                     context.output.list(&lines)?;
                 }
             }
         }
         Ok(Outcome::Done)
     }
+}
+
+/// The sets by name, in Vitess's form; the operator's first.
+fn expanded(sets: &RuleSets) -> impl Iterator<Item = (&str, RuleSet)> {
+    let workflows = sets.workflows.iter().map(|(name, moved)| (name.as_str(), expand(moved)));
+    std::iter::once(("operator", sets.operator.clone())).chain(workflows)
 }
 
 /// Writes the operator's rules if no set has changed since they were planned.

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::mapping::Mapping;
-use crate::model::workflow::AutoIncrementHandling;
 use crate::model::{TableDef, TableName};
 use crate::mysql::schema::{SourceTable, read_source_tables, without_auto_increment};
 use crate::topology::{Lease, TopologyError};
@@ -67,7 +66,7 @@ pub async fn prepare(
     let mut owned = side.owned_session(checkpoint, slot::PREPARE).await?;
     // Where rows of several sources may collide in them, keys are there from the first.
     let defer = spec.options.defer_secondary_keys && spec.owners.is_none();
-    let removes = spec.options.sharded_auto_increment == AutoIncrementHandling::Remove;
+    let removes = spec.options.sharded_auto_increment.leaves_out();
     let tables: Vec<_> = tables
         .iter()
         .map(|table| match removes && spec.mapping.spreads(&table.def.name) {

@@ -116,7 +116,16 @@ words!(/// What becomes of AUTO_INCREMENT columns in tables that are spread over
         Leave = "LEAVE",
         /// They are left out on the target; sequences number instead.
         Remove = "REMOVE",
+        /// They are left out, and each gets a sequence of its own.
+        Replace = "REPLACE",
 });
+
+impl AutoIncrementHandling {
+    /// Whether the target's tables lack AUTO_INCREMENT.
+    pub fn leaves_out(self) -> bool {
+        self != Self::Leave
+    }
+}
 
 /// What the operator asked for when the workflow was started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,6 +227,8 @@ pub struct WorkflowOptions {
     pub allow_cross_keyspace: bool,
     /// What becomes of AUTO_INCREMENT columns where tables get spread over shards.
     pub sharded_auto_increment: AutoIncrementHandling,
+    /// The unsharded keyspace that gets the sequences they are replaced by.
+    pub global_keyspace: Option<KeyspaceName>,
     /// Connections on which chunks are copied and batches applied side by side.
     pub workers: u32,
     /// Rough size of one copied chunk, bytes.
@@ -238,6 +249,7 @@ impl Default for WorkflowOptions {
             allow_cross_keyspace: false,
             // Records of earlier releases knew no other.
             sharded_auto_increment: AutoIncrementHandling::Leave,
+            global_keyspace: None,
             workers: 4,
             chunk_bytes: 16 << 20,
             round_ms: 60_000,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::engine::connect::Side;
 use crate::engine::places::{self, Places};
 use crate::model::switch::Direction;
-use crate::model::workflow::{AutoIncrementHandling, Desired, WorkflowKind, WorkflowSpec};
+use crate::model::workflow::{Desired, WorkflowKind, WorkflowSpec};
 use crate::model::{NameError, TableName};
 use crate::mysql::Credentials;
 use crate::mysql::schema::{TableInfo, read_tables};
@@ -20,7 +20,7 @@ use super::preflight::placement::{self, Schemas};
 use super::preflight::shards::{self, Declared};
 use super::preflight::{self, Finding, Options};
 use super::request::Request;
-use super::{WorkflowError, refusals};
+use super::{WorkflowError, refusals, replace};
 
 /// A workflow that was written down, and what preflight had to say.
 #[derive(Debug)]
@@ -66,10 +66,12 @@ pub async fn create(
     };
     let others = topology.list::<Workflow>(&paths::all_workflows()).await?;
     let mut findings = placement::judge(&spec, &tables, &schemas);
+    let unnumbered = unnumbered(&spec, schemas.target.as_deref());
+    let replacement = replace::plan(topology, credentials, &spec, (&tables, &unnumbered), &mut findings).await?;
     let known = Options {
         busy: taken(&spec, &others),
         skip_schema_copy: request.skip_schema_copy,
-        without_auto_increment: unnumbered(&spec, schemas.target.as_deref()),
+        other_numbering: unnumbered.union(&numbered(&spec, schemas.source.as_deref())).cloned().collect(),
         ..Options::default()
     };
     findings.extend(preflight::judge(&places, &spec, known).await);
@@ -80,10 +82,16 @@ pub async fn create(
         created_tables.retain(|table| absent.contains(table));
     }
     let desired = if request.auto_start.unwrap_or(true) { Desired::Running } else { Desired::Paused };
-    let workflow = Workflow { desired, throttle: request.throttle, created_tables, ..Workflow::new(spec, now()) };
+    let workflow = Workflow {
+        desired,
+        throttle: request.throttle,
+        created_tables,
+        replaced: replacement.columns.clone(),
+        ..Workflow::new(spec, now())
+    };
     // Nobody may have started another workflow on these tables since they were judged.
     let txn = topology.none_after(topology.absent(Txn::new(), &path), &paths::all_workflows(), others.revision);
-    let txn = topology.put(txn, &path, &workflow)?;
+    let txn = replacement.write(topology, topology.put(txn, &path, &workflow)?, &workflow.spec)?;
     // From now on both names of a table lead to where it is.
     let rules = paths::workflow_rules(&workflow.spec.target_keyspace, &workflow.spec.name);
     let txn = match workflow.rules() {
@@ -129,13 +137,22 @@ async fn tables_at(places: &Places) -> Result<BTreeMap<String, TableInfo>, Workf
 
 /// The tables that have no AUTO_INCREMENT on the target, by what was asked for.
 fn unnumbered(spec: &WorkflowSpec, target: Option<&KeyspaceSchema>) -> BTreeSet<TableName> {
-    let removes = spec.options.sharded_auto_increment == AutoIncrementHandling::Remove;
+    let removes = spec.options.sharded_auto_increment.leaves_out();
     let spread = |table: &&TableName| {
         target.is_some_and(|schema| {
             schema.tables.get(table.as_str()).is_some_and(|found| found.primary_vindex().is_some())
         })
     };
     spec.tables.iter().filter(|_| removes).filter(spread).cloned().collect()
+}
+
+/// The tables that sequences number on the source.
+fn numbered(spec: &WorkflowSpec, source: Option<&KeyspaceSchema>) -> BTreeSet<TableName> {
+    let numbered = |table: &&TableName| {
+        source
+            .is_some_and(|schema| schema.tables.get(table.as_str()).is_some_and(|found| found.auto_increment.is_some()))
+    };
+    spec.tables.iter().filter(numbered).cloned().collect()
 }
 
 /// The tables of `spec` that another live workflow moves, each with that one's name. A Reshard has its keyspace to itself:

@@ -17,11 +17,14 @@ pub async fn schema(
     keyspace: &KeyspaceName,
 ) -> Result<Option<Arc<KeyspaceSchema>>, TopologyError> {
     let Some(found) = topology.get::<VSchema>(&paths::vschema(keyspace)).await? else { return Ok(None) };
-    let made = KeyspaceSchema::new(&found.record);
-    let unsound = |wrong: Vec<String>| {
+    Ok(Some(Arc::new(sound(keyspace, &found.record)?)))
+}
+
+/// A stored VSchema, ready to be asked.
+pub fn sound(keyspace: &KeyspaceName, vschema: &VSchema) -> Result<KeyspaceSchema, TopologyError> {
+    KeyspaceSchema::new(vschema).map_err(|wrong| {
         TopologyError::Refused(format!("the VSchema of keyspace {keyspace} is not sound: {}", wrong.join("; ")))
-    };
-    made.map(|schema| Some(Arc::new(schema))).map_err(unsound)
+    })
 }
 
 /// What flows between `places`, which are in the order of the flow.

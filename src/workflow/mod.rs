@@ -8,7 +8,10 @@ mod flows;
 mod leftover;
 pub mod preflight;
 pub mod repair;
+pub mod replace;
 pub mod request;
+pub mod rule_sets;
+pub mod sequences;
 pub mod switch;
 pub mod watch;
 

@@ -52,6 +52,8 @@ pub struct Request {
     pub allow_cross_keyspace: bool,
     /// What becomes of AUTO_INCREMENT columns where MoveTables spreads tables over shards [default: REMOVE].
     pub sharded_auto_increment_handling: Option<AutoIncrementHandling>,
+    /// The unsharded keyspace for the sequences that replace them.
+    pub global_keyspace: Option<KeyspaceName>,
     /// Connections side by side [default: 4].
     pub workers: Option<u32>,
     /// Rough size of a chunk, bytes [default: 16 MiB].
@@ -95,6 +97,7 @@ impl Request {
             sharded_auto_increment_handling: flags
                 .sharded_auto_increment_handling
                 .or(self.sharded_auto_increment_handling),
+            global_keyspace: flags.global_keyspace.or(self.global_keyspace),
             workers: flags.workers.or(self.workers),
             chunk_bytes: flags.chunk_bytes.or(self.chunk_bytes),
             round_ms: flags.round_ms.or(self.round_ms),
@@ -200,10 +203,19 @@ impl Request {
                 Some(WorkflowKind::Reshard) => AutoIncrementHandling::Leave,
                 _ => self.sharded_auto_increment_handling.unwrap_or(AutoIncrementHandling::Remove),
             },
+            global_keyspace: self.global_keyspace.clone(),
             workers: self.workers.unwrap_or(default.workers),
             chunk_bytes: self.chunk_bytes.unwrap_or(default.chunk_bytes),
             round_ms: self.round_ms.unwrap_or(default.round_ms),
         };
+        let replaces = options.sharded_auto_increment == AutoIncrementHandling::Replace;
+        if replaces != options.global_keyspace.is_some() {
+            return Err(WorkflowError::Request(
+                "--global-keyspace names the unsharded keyspace that gets the sequences of \
+                 --sharded-auto-increment-handling REPLACE: give both, or neither"
+                    .into(),
+            ));
+        }
         if !(1..=32).contains(&options.workers) {
             return Err(WorkflowError::Request(format!("--workers {} is not within 1 to 32", options.workers)));
         }

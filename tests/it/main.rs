@@ -23,6 +23,7 @@ mod losses;
 mod merge;
 mod metrics;
 mod model;
+mod moves;
 mod preflight;
 mod quoting;
 mod reshard;

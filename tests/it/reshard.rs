@@ -6,7 +6,7 @@
 mod cost;
 mod crash;
 mod journey;
-mod place;
+pub mod place;
 mod refusals;
 mod stage;
 mod writers;

@@ -1,6 +1,7 @@
 //! What finding the shards of a statement's rows takes: the columns of its tables, and its parameters' values.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use mysql_common::constants::CapabilityFlags;
 use tokio::time::timeout;
@@ -15,9 +16,12 @@ use super::Session;
 use super::bound::Parameters;
 use super::send::{Ask, OWN};
 
-/// Values of a statement's parameters.
+/// What was read for a statement, which holds for one View.
 #[derive(Debug, Default)]
 pub(super) struct Bindings<'a> {
+    /// The View.
+    pub view: Arc<View>,
+    /// Values of its parameters.
     pub parameters: Option<Parameters<'a>>,
     values: Option<Vec<Value<'static>>>,
     /// What sequences have given to its rows.
@@ -33,7 +37,7 @@ impl Session {
         ask: Ask<'a>,
     ) -> Result<Bindings<'a>, SqlError> {
         let view = self.view();
-        let mut bindings = Bindings::default();
+        let mut bindings = Bindings { view: view.clone(), ..Bindings::default() };
         if !view.spreads || !self.know_columns(&view, statement).await? {
             return Ok(bindings);
         }

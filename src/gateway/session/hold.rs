@@ -85,6 +85,8 @@ pub(super) enum Placed {
     One(Checkout, Stop, Arc<View>),
     /// To several shards.
     Several(Several, Arc<View>),
+    /// The View has changed since its rows were looked at: a table may be spread that was not, or numbered otherwise.
+    Nowhere,
 }
 
 impl From<SqlError> for Stopped {
@@ -105,6 +107,9 @@ impl Session {
     ) -> Result<Placed, Stopped> {
         loop {
             let view = self.view();
+            if !Arc::ptr_eq(&view, &bindings.view) {
+                return Ok(Placed::Nowhere);
+            }
             let destination = self.destined(&view, statement, sql, bindings)?;
             let Some(route) = destination.first() else {
                 return Err(SqlError::new(1105, b"HY000", "the statement is about no shard").into());

@@ -136,11 +136,11 @@ impl Session {
         if let Some(flow) = self.for_all(statement, sql, more).await? {
             return Ok(flow);
         }
-        let bindings = match self.bindings(statement, sql, ask).await {
-            Ok(bindings) => bindings,
-            Err(error) => return self.fail(error).await,
-        };
         loop {
+            let bindings = match self.bindings(statement, sql, ask).await {
+                Ok(bindings) => bindings,
+                Err(error) => return self.fail(error).await,
+            };
             if let Some(flow) = self.attempt(statement, sql, (ask, &bindings), more, (began, &mut waits)).await? {
                 return Ok(flow);
             }
@@ -167,6 +167,7 @@ impl Session {
                     let asked = Asked { statement, sql, ask, bindings, more };
                     return self.spread(asked, several, &view, (began, waits)).await;
                 }
+                Ok(Placed::Nowhere) => return Ok(None),
                 Err(Stopped::Told(error)) => return self.fail(error).await.map(Some),
                 Err(Stopped::Client(error)) => return Err(error),
             };

@@ -20,7 +20,7 @@ pub use mixes::{Mix, Mixes};
 pub use pause::Pause;
 pub use presence::{EnginePresence, GatewayPresence, Owner};
 pub use schema_change::{SchemaChange, ShardProgress};
-pub use workflow::{Log, LogLine, Status, Stopped, StreamStatus, TableStatus, Workflow};
+pub use workflow::{Log, LogLine, Replaced, Status, Stopped, StreamStatus, TableStatus, Workflow};
 
 /// A kind of record. Stored as a JSON object with the field `version` beside the type's own.
 pub trait Record: Serialize + DeserializeOwned {

@@ -31,6 +31,9 @@ pub struct Workflow {
     pub throttle: Throttle,
     /// Tables that did not exist on the target when it was started: cancel drops these and only these.
     pub created_tables: Vec<TableName>,
+    /// Sequences that number instead of AUTO_INCREMENT columns: cancel takes back of them what the workflow has made.
+    #[serde(default)]
+    pub replaced: Vec<Replaced>,
     /// DDL statements the operator has dealt with by hand.
     pub skip_ddl: Vec<Gtid>,
     /// Why it rests although it should run; cleared by resume.
@@ -72,6 +75,7 @@ impl Workflow {
             desired: Desired::Running,
             throttle: Throttle::default(),
             created_tables: Vec::new(),
+            replaced: Vec::new(),
             skip_ddl: Vec::new(),
             stopped: None,
             switched: BTreeSet::new(),
@@ -103,6 +107,21 @@ impl Workflow {
             switched: self.switched.clone(),
         })
     }
+}
+
+/// An AUTO_INCREMENT column, and the sequence in the global keyspace that numbers it instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// The table.
+    pub table: TableName,
+    /// Its column.
+    pub column: String,
+    /// The sequence's table.
+    pub sequence: TableName,
+    /// Whether the global keyspace's VSchema did not have it when the workflow was started.
+    pub declared: bool,
+    /// Whether that table did not exist then; the first switch makes it.
+    pub created: bool,
 }
 
 /// Why a workflow came to rest by itself.

@@ -332,19 +332,6 @@ impl Runner {
         }
     }
 
-    /// Whether the streams belong between other servers than these by now: a former primary takes what is streamed to it, and
-    /// says nothing new, for as long as it likes.
-    async fn have_moved(&self, record: &Workflow, places: &Places) -> bool {
-        let (topology, credentials) = (&self.desk.topology, &self.credentials);
-        match places::resolve(topology, credentials, &record.spec, record.flow()).await {
-            Ok(now) => !now.same_servers(places),
-            Err(error) => {
-                tracing::warn!(workflow = self.desk.label(), %error, "whether the primaries are the same cannot be asked");
-                false
-            }
-        }
-    }
-
     /// Reports a state of rest and waits a little.
     pub(super) async fn rest(&mut self, state: StreamState, message: &str) -> Result<(), EngineError> {
         let snapshot = self.standing.snapshot();

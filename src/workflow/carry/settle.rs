@@ -7,6 +7,7 @@ use crate::mysql::Credentials;
 use crate::topology::records::Workflow;
 use crate::topology::{Topology, TopologyError, Txn, TxnOutcome, Versioned};
 use crate::workflow::fence;
+use crate::workflow::replace;
 use crate::workflow::switch::SwitchError;
 use crate::workflow::switch::ends::{End, Ends};
 use crate::workflow::switch::open;
@@ -53,7 +54,8 @@ pub async fn cancel(desk: &Desk, credentials: &Credentials, record: &Workflow) -
     forget_fences(record, &ends).await?;
     // Only now: several shards may be on one server.
     forget_streams(record, &ends.opening).await?;
-    forget_streams(record, &ends.closing).await
+    forget_streams(record, &ends.closing).await?;
+    replace::undo(&desk.topology, &desk.guard, credentials, record).await
 }
 
 /// Lets the workflow end with its tables at the target: what is left of them at the source goes as was asked, and every

@@ -1,9 +1,11 @@
-//! A runner's part in the watch over the closed side: shows it the record, and writes down what it has found.
+//! A runner's part in the watch over the closed side: shows it the record, and writes down what it has found. And whether the
+//! streams are still between the servers they belong between.
 //!
 //! Invariant: while anything is done to the fences here, the watch does nothing to them; it goes on only when it has been
 //! shown the record as that has left it.
 
 use crate::engine::EngineError;
+use crate::engine::places::{self, Places};
 use crate::model::ClosedSide;
 use crate::topology::records::Workflow;
 
@@ -41,6 +43,19 @@ impl Runner {
     pub(super) async fn hands_off(&mut self) {
         if self.hands.is_none() {
             self.hands = Some(self.watch.still().await);
+        }
+    }
+
+    /// Whether the streams belong between other servers than these by now: a former primary takes what is streamed to it, and
+    /// says nothing new, for as long as it likes.
+    pub(super) async fn have_moved(&self, record: &Workflow, places: &Places) -> bool {
+        let (topology, credentials) = (&self.desk.topology, &self.credentials);
+        match places::resolve(topology, credentials, &record.spec, record.flow()).await {
+            Ok(now) => !now.same_servers(places),
+            Err(error) => {
+                tracing::warn!(workflow = self.desk.label(), %error, "whether the primaries are the same cannot be asked");
+                false
+            }
         }
     }
 

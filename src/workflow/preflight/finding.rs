@@ -29,7 +29,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn refuse(
+    pub(in crate::workflow) fn refuse(
         check: &'static str,
         subject: impl Into<String>,
         problem: impl Into<String>,
@@ -39,7 +39,7 @@ impl Finding {
         Self { severity: Severity::Refuse, check, subject, problem, cure }
     }
 
-    pub(super) fn warn(
+    pub(in crate::workflow) fn warn(
         check: &'static str,
         subject: impl Into<String>,
         problem: impl Into<String>,

@@ -77,8 +77,8 @@ pub struct Options {
     pub busy: Vec<(String, TableName)>,
     /// The tables must be on the target already.
     pub skip_schema_copy: bool,
-    /// Tables that may lack AUTO_INCREMENT on the target.
-    pub without_auto_increment: BTreeSet<TableName>,
+    /// Tables that sequences number on one side, which the other's AUTO_INCREMENT may do there.
+    pub other_numbering: BTreeSet<TableName>,
 }
 
 impl Default for Options {
@@ -90,7 +90,7 @@ impl Default for Options {
             min_retention: Duration::from_secs(3600),
             busy: Vec::new(),
             skip_schema_copy: false,
-            without_auto_increment: BTreeSet::new(),
+            other_numbering: BTreeSet::new(),
         }
     }
 }

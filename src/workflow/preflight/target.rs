@@ -45,10 +45,10 @@ pub(super) fn judge(source: &Asked<'_>, target: &Asked<'_>, request: &Request, f
                 findings.push(Finding::refuse("target-not-empty", &subject, "it exists and has rows", cure));
             }
             let mut like = there.clone();
-            if request.options.without_auto_increment.contains(table) {
+            if request.options.other_numbering.contains(table) {
                 for column in &mut like.columns {
                     let wanted = wanted.columns.iter().find(|wanted| wanted.name == column.name);
-                    column.auto_increment |= wanted.is_some_and(|wanted| wanted.auto_increment);
+                    column.auto_increment = wanted.is_some_and(|wanted| wanted.auto_increment);
                 }
             }
             let unlike = differences(wanted, &like);

@@ -15,7 +15,7 @@ use crate::workflow::fence::{Closing, FenceError, Opening, Poised};
 use crate::workflow::watch::Lookout;
 
 use super::SwitchError;
-use super::counters::Counters;
+use super::counters::{Counters, When};
 use super::drain::{Freezer, Frozen, Replicas};
 use super::ends::{Ends, Pair};
 use super::way_back::WayBack;
@@ -120,7 +120,7 @@ impl Tail {
         let poise = async { join_all(std::mem::take(openings).into_iter().map(Opening::poise)).await };
         let (poised, raised, _, ()) = tokio::try_join!(
             async { Ok(poise.await) },
-            counters.raise(false, end),
+            counters.raise(When::Closed, end),
             try_join_all(freezers.iter_mut().map(|(_, freezer)| freezer.freeze()).collect::<Vec<_>>()),
             spread(frozen, new_replicas, way_back.as_deref_mut(), end),
         )?;

@@ -16,7 +16,7 @@
 //! | [`ends`] | the two sides, as the topology says now |
 //! | [`run`], [`commit`] | the steps one after another; the point of no return |
 //! | [`route`] | what the commit makes of rules and shards |
-//! | [`check`], [`pause`], [`drain`], [`counters`], [`way_back`] | what single steps do |
+//! | [`check`], [`pause`], [`drain`], [`counters`], [`sequences`], [`way_back`] | what single steps do |
 //! | [`tools`] | what all of them are carried out with |
 //! | [`kit`] | what a pause is gone through with, prepared before it |
 //! | [`undo`], [`open`] | back, or to the end |
@@ -35,6 +35,7 @@ pub mod plan;
 mod reopen;
 pub mod route;
 pub mod run;
+mod sequences;
 pub mod tools;
 pub mod undo;
 mod way_back;

@@ -26,13 +26,15 @@ pub fn describe(step: Step, workflow: &Workflow, request: &SwitchRequest) -> Str
             request.timeout_ms / 1_000,
             request.max_lag_ms / 1_000
         ),
-        Step::Arm => format!("fence {count} table(s) with triggers: {new} closed, {old} open; raise counters on {new}"),
+        Step::Arm => {
+            format!("fence {count} table(s) with triggers: {new} closed, {old} open; raise what numbers rows on {new}")
+        }
         Step::Pause => format!("announce a pause: gateways hold new writes to the {count} table(s)"),
         Step::Close => format!("close the fence on {old}: no write to these tables is accepted there from here on"),
         Step::Drain => format!("wait until {new} has everything written on {old}, then freeze the streams"),
         Step::Ready => match request.way_back {
-            true => format!("compare counters; prepare the streams of the way back, {new} to {old}"),
-            false => "compare counters; no way back is prepared, as asked".into(),
+            true => format!("compare counters and sequences; prepare the streams of the way back, {new} to {old}"),
+            false => "compare counters and sequences; no way back is prepared, as asked".into(),
         },
         Step::Commit => format!("route {types} traffic to {new}, in one transaction (the point of no return)"),
         Step::Open => match request.way_back {

@@ -24,7 +24,7 @@ use crate::workflow::carry::Streaming;
 use crate::workflow::fence::{self, Guard, Poised};
 use crate::workflow::watch::Watcher;
 
-use super::counters::Counters;
+use super::counters::{Counters, When};
 use super::drain;
 use super::ends::Ends;
 use super::kit::{Kit, Tail};
@@ -237,8 +237,10 @@ impl Course<'_> {
             Ok::<_, SwitchError>(armed.unwrap_or(epoch))
         });
         self.armed = try_join_all(armed.collect::<Vec<_>>()).await?;
-        let mut counters = Counters::prepare(&self.ends).await?;
-        counters.raise(true, Instant::now() + ARM).await?;
+        let (topology, direction) = (&self.tools.desk.topology, self.request.direction);
+        let mut counters =
+            Counters::prepare(topology, self.tools.credentials, &record.record, direction, &self.ends).await?;
+        counters.raise(When::Open, Instant::now() + ARM).await?;
         self.counters = Some(counters);
         if self.request.way_back {
             self.way_back = Some(WayBack::prepare(&record.record, self.request.direction, &self.ends).await?);

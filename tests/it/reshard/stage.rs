@@ -1,7 +1,6 @@
 //! A keyspace `customer` on shards of its own: servers, tables, and judges.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use shardlift::local::Mysqld;
 use shardlift::local::cluster::ClusterSpec;
@@ -205,6 +204,3 @@ async fn tables(db: &Db) {
     ))
     .await;
 }
-
-/// Between looks at something that changes.
-pub const LOOK: Duration = Duration::from_millis(100);

@@ -10,6 +10,7 @@ mod counters;
 mod gateways;
 mod health;
 mod held;
+mod sequences;
 mod stream;
 
 use std::time::Duration;
@@ -19,7 +20,7 @@ use futures_util::future::join_all;
 use crate::engine::EngineError;
 use crate::engine::places;
 use crate::model::switch::{Direction, SwitchRequest};
-use crate::model::workflow::{AutoIncrementHandling, TabletType};
+use crate::model::workflow::TabletType;
 use crate::mysql::Credentials;
 use crate::topology::Topology;
 use crate::topology::records::Workflow;
@@ -119,7 +120,7 @@ pub async fn examine(question: &Question<'_>, look: Look) -> Result<Vec<Finding>
     }
     health::judge(&places, &health, question, &mut findings);
     let (_, into) = question.workflow.spec.sides(question.request.direction);
-    let removed = question.workflow.spec.options.sharded_auto_increment == AutoIncrementHandling::Remove;
+    let removed = question.workflow.spec.options.sharded_auto_increment.leaves_out();
     let schema = schema(question.topology, into.keyspace).await?;
     let primaries = |closing| asked.iter().filter(move |(place, _)| place.is_primary() && place.closing == closing);
     for ((_, old), (new, there)) in primaries(true).flat_map(|old| primaries(false).map(move |new| (old, new))) {
@@ -132,6 +133,9 @@ pub async fn examine(question: &Question<'_>, look: Look) -> Result<Vec<Finding>
         }
     }
     if look == Look::All {
+        if question.request.writes() {
+            findings.extend(sequences::judge(question).await?);
+        }
         judge_servers(asked, question, &mut findings);
     }
     findings.sort();
