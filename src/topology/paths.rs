@@ -273,7 +273,7 @@ pub fn all_mixes() -> Folder {
 
 /// Whether gateways decide by this record: what they acknowledge has all such changes in it.
 pub fn decides_routes(path: &Path) -> bool {
-    [keyspaces(), all_shards(), tablets(), rules(), pauses()].iter().any(|folder| folder.holds(path))
+    [keyspaces(), vschemas(), all_shards(), tablets(), rules(), pauses()].iter().any(|folder| folder.holds(path))
 }
 
 fn folder(path: impl Into<String>, depth: usize) -> Folder {

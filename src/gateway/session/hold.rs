@@ -95,16 +95,20 @@ impl From<SqlError> for Stopped {
 
 impl Session {
     /// A connection where a statement's tables are, once their traffic rests nowhere; the View by which it was found.
-    pub(super) async fn place_unheld(
+    pub(super) async fn place_unheld<'a>(
         &mut self,
         statement: &Statement,
         sql: &[u8],
-        bytes: usize,
+        ask: Ask<'a>,
         waits: &mut Waits,
-        bindings: &Bindings<'_>,
+        bindings: &mut Bindings<'a>,
     ) -> Result<Placed, Stopped> {
+        let bytes = sql.len() + ask.len();
         loop {
             let view = self.view();
+            if !bindings.are_of(&view) {
+                *bindings = self.bindings(&view, statement, sql, ask).await?;
+            }
             let destination = self.destined(&view, statement, sql, bindings)?;
             let Some(route) = destination.first() else {
                 return Err(SqlError::new(1105, b"HY000", "the statement is about no shard").into());

@@ -12,11 +12,10 @@
 //! | [`local`] | what is answered here |
 //! | [`prepared`], [`long`] | COM_STMT_… |
 //! | [`spread`], [`gather`], [`merge`] | statements that several shards answer |
-//! | [`sequence`] | numbers for rows that lack them |
+//! | [`sequence`] | numbers from sequences |
 //! | [`several`] | transactions on several shards |
 //! | [`bound`], [`columns`] | what finding the shards of rows takes |
 //! | [`watch`] | what a switch would part is noted |
-//! | [`number`] | numbers from sequences |
 //! | [`variables`] | user variables that follow a session to another tablet |
 //! | [`txn`], [`keep`], [`nature`], [`parameters`], [`verb`] | pure parts |
 //!
@@ -38,7 +37,6 @@ mod local;
 mod long;
 mod merge;
 mod nature;
-mod number;
 pub mod parameters;
 mod prepared;
 mod ready;
