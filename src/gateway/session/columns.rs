@@ -16,29 +16,35 @@ use super::Session;
 use super::bound::Parameters;
 use super::send::{Ask, OWN};
 
-/// What was read for a statement, which holds for one View.
+/// What a statement's rows are found by, besides its text. It holds for one View: under the next one the tables may be spread
+/// otherwise, and what a sequence has given before must not be used (promise P12).
 #[derive(Debug, Default)]
 pub(super) struct Bindings<'a> {
-    /// The View.
-    pub view: Arc<View>,
-    /// Values of its parameters.
+    view: Option<Arc<View>>,
     pub parameters: Option<Parameters<'a>>,
     values: Option<Vec<Value<'static>>>,
     /// What sequences have given to its rows.
     pub given: Vec<Option<i128>>,
 }
 
+impl Bindings<'_> {
+    /// Whether they were found by this View.
+    pub fn are_of(&self, view: &Arc<View>) -> bool {
+        self.view.as_ref().is_some_and(|of| Arc::ptr_eq(of, view))
+    }
+}
+
 impl Session {
     /// Reads what finding a statement's rows takes, if they are spread over shards.
     pub(super) async fn bindings<'a>(
         &mut self,
+        view: &Arc<View>,
         statement: &Statement,
         sql: &[u8],
         ask: Ask<'a>,
     ) -> Result<Bindings<'a>, SqlError> {
-        let view = self.view();
-        let mut bindings = Bindings { view: view.clone(), ..Bindings::default() };
-        if !view.spreads || !self.know_columns(&view, statement).await? {
+        let mut bindings = Bindings { view: Some(view.clone()), ..Bindings::default() };
+        if !view.spreads || !self.know_columns(view, statement).await? {
             return Ok(bindings);
         }
         if let Ask::Execute { id, flags, rest } = ask {
@@ -52,7 +58,7 @@ impl Session {
             bindings.values = Some(read.values());
             bindings.parameters = Some(read);
         }
-        self.number_rows(&view, statement, sql, &mut bindings).await?;
+        self.number_rows(view, statement, sql, &mut bindings).await?;
         Ok(bindings)
     }
 

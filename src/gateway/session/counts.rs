@@ -6,7 +6,7 @@ use crate::gateway::route::Several;
 use crate::gateway::sql::{Dml, Kind, Statement};
 use crate::mysql::wire::relay::Outcome;
 
-use super::spread::Answered;
+use super::gather::Answered;
 
 /// What servers remark on an INSERT of several rows.
 const INSERTED: &str = "Records: 0  Duplicates: 0  Warnings: 0";

@@ -39,12 +39,17 @@ impl Session {
             return;
         };
         let open = status.contains(StatusFlags::SERVER_STATUS_IN_TRANS);
+        let had_part = self.txn.is_on(&alias);
         if open || !matches!(self.txn, Txn::Begun { .. }) {
             self.txn.after(&alias, open);
         }
-        if !open && self.txn.tablet().is_some() {
+        if had_part && !open && self.txn.tablet().is_some() {
             // A server has ended its part of the transaction, which is then over everywhere.
             self.abandon().await;
+            if !matches!(relayed.outcome, Outcome::Failed { .. }) {
+                // Its client takes it for committed, or for still open.
+                drop(self.doom("the server of one shard has ended its part of the transaction by itself"));
+            }
         }
         if let Outcome::Done { last_insert_id, .. } = relayed.outcome
             && last_insert_id > 0

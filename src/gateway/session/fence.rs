@@ -19,7 +19,6 @@ use super::Session;
 use super::hold::Stopped;
 use super::nature::{asks_back, is_indifferent};
 use super::send::{NotSent, OWN};
-use super::txn::Txn;
 
 impl Session {
     /// The tablet of the open transaction, if rules have since led this statement's tables away from it.
@@ -77,7 +76,11 @@ impl Session {
         checkout: &mut Checkout,
     ) -> Result<(), NotSent> {
         let within = self.txn.tablet().is_some() || self.settings.get("autocommit") == Some("OFF");
-        if view.pauses.is_empty() || !within || self.origin.fence_taken || asks_back(statement) {
+        if view.pauses.is_empty()
+            || !within
+            || self.origin.fences_taken.contains(&route.tablet.alias)
+            || asks_back(statement)
+        {
             return Ok(());
         }
         let record = &route.tablet.record;
@@ -94,10 +97,10 @@ impl Session {
         let taken = timeout(OWN, checkout.backend.row(sql.as_bytes())).await;
         match taken {
             // Where it is closed the transaction's first write finds out.
-            Ok(Ok(_)) => self.origin.fence_taken = true,
-            // Here the server has rolled back.
+            Ok(Ok(_)) => self.origin.fences_taken.push(route.tablet.alias.clone()),
+            // Here the server has rolled back, and so must the others.
             Ok(Err(error @ MysqlError::Server { code: 1213, .. })) => {
-                self.txn = Txn::None;
+                self.abandon().await;
                 return Err(error.into());
             }
             // Without the row the worst is that the transaction has to begin again.

@@ -20,20 +20,52 @@ use crate::mysql::wire::relay::{ClientSide, Outcome, Reached, RelayError, RelayO
 
 use super::merge::{Failed, Rows, refusal};
 use super::send::OWN;
-use super::spread::Answered;
 use super::{Flow, Session};
 
 /// The relay's own deadlines count.
 const FOREVER: std::time::Duration = std::time::Duration::MAX;
 
+/// A shard's connection with what it has answered.
+pub(super) struct Answered {
+    pub checkout: Checkout,
+    pub relayed: Relayed,
+    pub carried: bool,
+}
+
 /// What came of asking several shards.
+#[derive(Default)]
 pub(super) struct Gathered {
     /// Each shard's end.
     pub answered: Vec<Answered>,
+    /// Those that were not asked, because something failed before.
+    pub unasked: Vec<Checkout>,
     /// Rows, or the error after some, were answered; nothing was said to the client otherwise.
     pub flow: Option<Flow>,
     /// Why the gateway itself could not make one answer of theirs.
     pub refused: Option<SqlError>,
+}
+
+impl Gathered {
+    /// The error of a shard, a fence's before others: what it has refused is not the client's to see.
+    pub fn failed(&self) -> Option<SqlError> {
+        let mut failed = None;
+        for one in &self.answered {
+            if let Outcome::Failed { code, state, message, .. } = &one.relayed.outcome {
+                let state = <[u8; 5]>::try_from(state.as_bytes()).unwrap_or(*b"HY000");
+                let error = SqlError::new(*code, &state, message.clone());
+                if *code == FENCE_ERRNO {
+                    return Some(error);
+                }
+                failed = failed.or(Some(error));
+            }
+        }
+        failed
+    }
+
+    /// All connections.
+    pub fn checkouts(self) -> Vec<Checkout> {
+        self.answered.into_iter().map(|one| one.checkout).chain(self.unasked).collect()
+    }
 }
 
 /// Why it cannot be told what the shards have done.
@@ -46,7 +78,7 @@ pub(super) enum Lost {
     Midway(SqlError),
 }
 
-type Relays = Vec<Option<Result<(Relayed, bool), RelayError>>>;
+type Relays = Vec<Result<(Relayed, bool), RelayError>>;
 
 /// The relays of all shards' answers.
 struct Drivers<'a> {
@@ -98,29 +130,24 @@ async fn drive(
 }
 
 impl Session {
-    /// Reads the answers of shards that were asked, and answers the client with their rows, if they have any.
+    /// Reads the answers of shards that were asked, and answers the client with their rows, if they have any; not if something
+    /// was `refused` already.
     pub(super) async fn gather(
         &mut self,
-        sent: Vec<(Checkout, Result<(), SqlError>)>,
+        mut checkouts: Vec<Checkout>,
         answer: &Answer,
+        mut refused: Option<SqlError>,
         (form, more): (Form, bool),
     ) -> Result<Gathered, Lost> {
         let capabilities = self.client.identity().capabilities;
-        let running: Vec<Running> = sent.iter().map(|(checkout, _)| checkout.running()).collect();
-        let running = Running::together(running);
+        let running = Running::together(checkouts.iter().map(Checkout::running).collect());
         self.seat.runs(running.clone()).await;
-        let mut refused = sent.iter().find_map(|(_, sent)| sent.as_ref().err().cloned());
-        let (mut checkouts, asked): (Vec<Checkout>, Vec<bool>) =
-            sent.into_iter().map(|(checkout, sent)| (checkout, sent.is_ok())).unzip();
         let mut sources = Vec::with_capacity(checkouts.len());
         let mut relays = Vec::with_capacity(checkouts.len());
-        for (checkout, asked) in checkouts.iter_mut().zip(&asked) {
+        for checkout in &mut checkouts {
             let (near, far) = tokio::io::duplex(PIPE);
             sources.push(Source::new(near, capabilities));
-            let asked = *asked;
-            relays.push(async move {
-                if asked { Some(drive(&mut checkout.backend, capabilities, far).await) } else { None }
-            });
+            relays.push(drive(&mut checkout.backend, capabilities, far));
         }
         let mut drivers = Drivers { running: Box::pin(join_all(relays)), done: None };
         let heads = {
@@ -146,7 +173,6 @@ impl Session {
             }
             return Err(Lost::Client(ClientError::Gone));
         };
-        let mut flow = None;
         let killed = self.seat.killed().clone();
         let merged = match (Rows::of(heads, answer, form), answer) {
             (Some(Ok(rows)), Answer::Rows { merge, limit, .. }) if refused.is_none() => {
@@ -171,8 +197,8 @@ impl Session {
         // What is left unread, so that the connections can be used again.
         let drained = drivers.along(timeout(OWN, join_all(sources.iter_mut().map(|source| source.drain())))).await;
         drop(sources);
-        let ended = match drained {
-            Ok(_) => drivers.end().await,
+        let ended: Vec<Option<_>> = match drained {
+            Ok(_) => drivers.end().await.into_iter().map(Some).collect(),
             // Their connections are broken then, and their servers roll back.
             Err(_) => {
                 drop(drivers);
@@ -181,7 +207,7 @@ impl Session {
         };
         self.seat.runs(None).await;
         let (mut answered, mut lost) = (Vec::with_capacity(checkouts.len()), None);
-        for ((checkout, ended), asked) in checkouts.into_iter().zip(ended).zip(asked) {
+        for (checkout, ended) in checkouts.into_iter().zip(ended) {
             match ended {
                 Some(Ok((relayed, carried))) => answered.push(Answered { checkout, relayed, carried }),
                 Some(Err(RelayError::Server { error, reached })) => {
@@ -195,20 +221,12 @@ impl Session {
                 }
                 Some(Err(RelayError::Client(_))) | None => {
                     let text = format!("tablet {} was not heard to the end", checkout.key().tablet());
-                    match asked {
-                        true => lost = lost.or(Some(SqlError::new(2013, b"HY000", text))),
-                        // Nothing was sent there.
-                        false => self.settle(checkout),
-                    }
+                    lost = lost.or(Some(SqlError::new(2013, b"HY000", text)));
                 }
             }
         }
-        let failed = answered.iter().find_map(|one| match &one.relayed.outcome {
-            Outcome::Failed { code, state, message, .. } => {
-                Some(SqlError::new(*code, &<[u8; 5]>::try_from(state.as_bytes()).unwrap_or(*b"HY000"), message.clone()))
-            }
-            _ => None,
-        });
+        let mut gathered = Gathered { answered, unasked: Vec::new(), flow: None, refused };
+        let failed = gathered.failed();
         if let Some(lost) = lost {
             let begun = matches!(merged, Some(Ok(true) | Err(Failed::Merge(_, true))));
             return Err(if begun { Lost::Midway(lost) } else { Lost::Server(lost) });
@@ -216,24 +234,25 @@ impl Session {
         match merged {
             Some(Ok(begun)) => {
                 if let Some(error) = failed {
-                    flow = Some(self.fail(error).await.map_err(Lost::Client)?);
+                    gathered.flow = Some(self.fail(error).await.map_err(Lost::Client)?);
                 } else if begun {
-                    let warnings = answered.iter().fold(0u16, |sum, one| sum.saturating_add(one.relayed.warnings));
+                    let warnings =
+                        gathered.answered.iter().fold(0u16, |sum, one| sum.saturating_add(one.relayed.warnings));
                     self.end_rows(warnings, more).await.map_err(Lost::Client)?;
-                    flow = Some(Flow::On);
+                    gathered.flow = Some(Flow::On);
                 }
             }
             Some(Err(Failed::Merge(error, begun))) => {
                 let error = failed.unwrap_or_else(|| refusal(&error));
                 if begun {
-                    flow = Some(self.fail(error).await.map_err(Lost::Client)?);
+                    gathered.flow = Some(self.fail(error).await.map_err(Lost::Client)?);
                 } else {
-                    refused = Some(error);
+                    gathered.refused = Some(error);
                 }
             }
             Some(Err(Failed::Client(_))) | None => {}
         }
-        Ok(Gathered { answered, flow, refused })
+        Ok(gathered)
     }
 
     async fn end_rows(&mut self, warnings: u16, more: bool) -> Result<(), ClientError> {

@@ -85,8 +85,6 @@ pub(super) enum Placed {
     One(Checkout, Stop, Arc<View>),
     /// To several shards.
     Several(Several, Arc<View>),
-    /// The View has changed since its rows were looked at: a table may be spread that was not, or numbered otherwise.
-    Nowhere,
 }
 
 impl From<SqlError> for Stopped {
@@ -97,18 +95,19 @@ impl From<SqlError> for Stopped {
 
 impl Session {
     /// A connection where a statement's tables are, once their traffic rests nowhere; the View by which it was found.
-    pub(super) async fn place_unheld(
+    pub(super) async fn place_unheld<'a>(
         &mut self,
         statement: &Statement,
         sql: &[u8],
-        bytes: usize,
+        ask: Ask<'a>,
         waits: &mut Waits,
-        bindings: &Bindings<'_>,
+        bindings: &mut Bindings<'a>,
     ) -> Result<Placed, Stopped> {
+        let bytes = sql.len() + ask.len();
         loop {
             let view = self.view();
-            if !Arc::ptr_eq(&view, &bindings.view) {
-                return Ok(Placed::Nowhere);
+            if !bindings.are_of(&view) {
+                *bindings = self.bindings(&view, statement, sql, ask).await?;
             }
             let destination = self.destined(&view, statement, sql, bindings)?;
             let Some(route) = destination.first() else {

@@ -121,7 +121,7 @@ impl Session {
     }
 
     /// Whether a transaction that says this of writing is read only.
-    fn begins_read_only(&self, said: Option<bool>) -> bool {
+    pub(super) fn begins_read_only(&self, said: Option<bool>) -> bool {
         let has = |text: &[u8], word: &[u8]| text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
         let next = self.characteristics.iter().rev().find_map(|text| match (has(text, b"only"), has(text, b"write")) {
             (true, _) => Some(true),

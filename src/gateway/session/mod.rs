@@ -11,12 +11,11 @@
 //! | [`fence`] | what a switch does to an open transaction |
 //! | [`local`] | what is answered here |
 //! | [`prepared`], [`long`] | COM_STMT_… |
-//! | [`spread`], [`gather`], [`merge`] | statements that several shards answer |
-//! | [`sequence`] | numbers for rows that lack them |
+//! | [`spread`], [`gather`], [`merge`], [`conclude`] | statements that several shards answer |
+//! | [`sequence`] | numbers from sequences |
 //! | [`several`] | transactions on several shards |
 //! | [`bound`], [`columns`] | what finding the shards of rows takes |
 //! | [`watch`] | what a switch would part is noted |
-//! | [`number`] | numbers from sequences |
 //! | [`variables`] | user variables that follow a session to another tablet |
 //! | [`txn`], [`keep`], [`nature`], [`parameters`], [`verb`] | pure parts |
 //!
@@ -27,6 +26,7 @@
 
 mod bound;
 mod columns;
+mod conclude;
 mod counts;
 mod digest;
 mod fence;
@@ -38,7 +38,6 @@ mod local;
 mod long;
 mod merge;
 mod nature;
-mod number;
 pub mod parameters;
 mod prepared;
 mod ready;

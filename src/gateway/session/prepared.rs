@@ -20,10 +20,10 @@ use crate::mysql::wire::relay::{Outcome, ReplyKind};
 
 use super::columns::Body;
 use super::local::use_fault;
-use super::number::nextval;
 use super::parameters::complete;
 use super::ready::NotSent;
 use super::send::{Ask, Follows};
+use super::sequence::nextval;
 use super::txn::{Origin, Txn};
 use super::{Flow, Session};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::gateway::backend::Checkout;
 use crate::gateway::client::SqlError;
-use crate::gateway::sql::{Handler, Kind, Statement};
+use crate::gateway::sql::{Handler, Kind, Name, Statement, analyze};
 use crate::model::TabletAlias;
 use crate::mysql::MysqlError;
 use crate::sharding::RoutingRules;
@@ -40,6 +40,16 @@ impl Session {
             }
             _ => None,
         }
+    }
+
+    /// Whether what was prepared in SQL under a name cannot end a transaction.
+    pub(super) fn is_harmless(&self, name: Option<&Name>) -> bool {
+        let known = name.and_then(|name| self.prepared_in_sql.get(&name.text.to_lowercase()));
+        let inner = known.and_then(|known| match &known.statement.kind {
+            Kind::Prepare { source, .. } => source.as_deref(),
+            _ => None,
+        });
+        inner.is_some_and(|text| matches!(analyze(text, self.mode).kind, Kind::Query | Kind::Dml(_) | Kind::Do))
     }
 
     /// Remembers what was prepared in SQL, or that a handler was opened.
@@ -107,8 +117,15 @@ impl Session {
         if begins_nothing(statement, sql) {
             return Ok(());
         }
+        if self.txn.is_on(&alias) {
+            return Ok(());
+        }
         if self.txn.tablet().is_some() {
-            return if self.txn.is_on(&alias) { Ok(()) } else { self.join(checkout).await };
+            if !statement.kind.commits_implicitly() {
+                return self.join(checkout).await;
+            }
+            // Its server commits what is open there; the transaction is elsewhere.
+            self.commit_all().await.map_err(NotSent::Told)?;
         }
         self.origin = Origin::default();
         for text in std::mem::take(&mut self.characteristics) {

@@ -56,7 +56,7 @@ pub(super) enum Ask<'a> {
 
 impl Ask<'_> {
     /// Bytes beside the statement's text.
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Ask::Text(rest) | Ask::Execute { rest, .. } => rest.len(),
         }
@@ -136,23 +136,20 @@ impl Session {
         if let Some(flow) = self.for_all(statement, sql, more).await? {
             return Ok(flow);
         }
+        let mut bindings = Bindings::default();
         loop {
-            let bindings = match self.bindings(statement, sql, ask).await {
-                Ok(bindings) => bindings,
-                Err(error) => return self.fail(error).await,
-            };
-            if let Some(flow) = self.attempt(statement, sql, (ask, &bindings), more, (began, &mut waits)).await? {
+            if let Some(flow) = self.attempt(statement, sql, (ask, &mut bindings), more, (began, &mut waits)).await? {
                 return Ok(flow);
             }
         }
     }
 
     /// Sends a statement; `None` if it had no effect, and is to be planned again.
-    async fn attempt(
+    async fn attempt<'a>(
         &mut self,
         statement: &Statement,
         sql: &[u8],
-        (ask, bindings): (Ask<'_>, &Bindings<'_>),
+        (ask, bindings): (Ask<'a>, &mut Bindings<'a>),
         more: bool,
         (began, waits): (Instant, &mut Waits),
     ) -> Result<Option<Flow>, ClientError> {
@@ -161,13 +158,12 @@ impl Session {
         }
         let bytes = sql.len() + ask.len();
         let (mut checkout, Stop { mut route, kept }, view) =
-            match self.place_unheld(statement, sql, bytes, waits, bindings).await {
+            match self.place_unheld(statement, sql, ask, waits, bindings).await {
                 Ok(Placed::One(checkout, stop, view)) => (checkout, stop, view),
                 Ok(Placed::Several(several, view)) => {
                     let asked = Asked { statement, sql, ask, bindings, more };
                     return self.spread(asked, several, &view, (began, waits)).await;
                 }
-                Ok(Placed::Nowhere) => return Ok(None),
                 Err(Stopped::Told(error)) => return self.fail(error).await.map(Some),
                 Err(Stopped::Client(error)) => return Err(error),
             };
@@ -275,7 +271,7 @@ impl Session {
     }
 
     /// Whether a transaction that ends with this is followed by another.
-    fn begins_another(&self, kind: &Kind) -> bool {
+    pub(super) fn begins_another(&self, kind: &Kind) -> bool {
         match kind {
             Kind::Begin { .. } => true,
             Kind::Commit { chain, release } | Kind::Rollback { chain, release } => {

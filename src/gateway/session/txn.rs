@@ -112,8 +112,8 @@ pub struct Origin {
     pub only_read: bool,
     /// It is on shards of a keyspace that has several.
     pub spread: bool,
-    /// It has taken the row of a fence for a locking read.
-    pub fence_taken: bool,
+    /// The tablets on which it has taken the row of a fence for a locking read.
+    pub fences_taken: Vec<TabletAlias>,
     /// Which workflows' tables it has touched.
     pub touched: Touched,
     /// The rules under which its first statement was planned.

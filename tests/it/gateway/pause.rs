@@ -102,7 +102,8 @@ impl Switch {
         }
     }
 
-    /// What makes the fence of a keyspace: its row, and triggers on the table.
+    /// What makes the fence of a keyspace: its row, and triggers on the table. They ask for the stream's variable first, as those
+    /// of an engine do.
     fn fence(&self, keyspace: &str) -> String {
         let mut sql = String::from(
             "CREATE DATABASE IF NOT EXISTS _shardlift; CREATE TABLE IF NOT EXISTS _shardlift.fence (workflow_uid CHAR(36), \
@@ -113,9 +114,10 @@ impl Switch {
         for event in ["INSERT", "UPDATE", "DELETE"] {
             sql += &format!(
                 "CREATE TRIGGER fence_{event} BEFORE {event} ON moving FOR EACH ROW BEGIN DECLARE shut TINYINT DEFAULT NULL; \
+                 IF NOT (CAST(@shardlift_stream AS BINARY) <=> CAST('{uid}' AS BINARY)) THEN \
                  SELECT closed INTO shut FROM _shardlift.fence WHERE workflow_uid = '{uid}' AND keyspace = '{keyspace}' \
                  AND shard = '0' FOR SHARE; IF shut IS NULL OR shut <> 0 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = \
-                 20501, MESSAGE_TEXT = 'moving has a new home'; END IF; END;"
+                 20501, MESSAGE_TEXT = 'moving has a new home'; END IF; END IF; END;"
             );
         }
         sql

@@ -3,6 +3,7 @@
 
 mod numbered;
 mod queries;
+mod switched;
 mod transactions;
 mod world;
 mod writes;
@@ -26,6 +27,17 @@ async fn several_shards_answer_as_one_server_would() {
     writes::rows_are_where_they_belong(&world).await;
     numbered::rows_get_numbers_and_go_where_they_lead(&world).await;
     transactions::over_several_shards(&world).await;
+    assert!(world.gateway.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_on_several_shards_is_whole() {
+    let world = World::start().await;
+    transactions::end_on_all_shards_alike(&world).await;
+    transactions::go_with_their_session(&world).await;
+    writes::meet_in_one_order(&world).await;
+    switched::a_write_is_undone_before_it_is_held(&world).await;
+    switched::what_is_held_is_placed_anew(&world).await;
     assert!(world.gateway.stop().await.success());
 }
 

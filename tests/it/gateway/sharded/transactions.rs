@@ -81,3 +81,141 @@ pub async fn over_several_shards(world: &World) {
     assert!(one.query_drop("COMMIT").await.is_err());
     assert_eq!(number(&mut other, "SELECT COUNT(*) FROM customer WHERE age = 70 AND id IN (4, 6)").await, 0);
 }
+
+/// The ages of customers 1, 3 and 4, on three shards.
+async fn ages(conn: &mut Conn) -> Vec<i64> {
+    let sql = "SELECT age FROM customer WHERE id IN (1, 3, 4) ORDER BY id";
+    conn.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+async fn say(conn: &mut Conn, sql: &str) {
+    conn.query_drop(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+async fn afresh(conn: &mut Conn) {
+    say(conn, "DELETE FROM customer").await;
+    say(conn, "INSERT INTO customer (id, age) VALUES (1, 10), (3, 30), (4, 40), (5, 50)").await;
+}
+
+/// What ends a transaction on one of its shards, or seems to, ends it on all or on none.
+pub async fn end_on_all_shards_alike(world: &World) {
+    let (mut one, mut other) = (world.through("wide").await, world.through("wide").await);
+
+    // What opens nothing, or fails, on a shard that is not in it yet.
+    for between in [
+        "DESCRIBE customer",
+        "SHOW CREATE TABLE customer",
+        "EXPLAIN SELECT * FROM customer WHERE id = 1",
+        "SELECT DATABASE(), COUNT(*) FROM information_schema.TABLES",
+        "SELECT * FROM customer LIMIT 0",
+        "SELECT * FROM customer WHERE id = 1 AND 1 = 0",
+        "UPDATE customer SET nowhere = 1 WHERE id = 1",
+        "UPDATE customer SET nowhere = 1",
+        "INSERT INTO customer (id, age) VALUES (1, 0)",
+    ] {
+        afresh(&mut other).await;
+        for begin in ["SET autocommit = 0", "BEGIN"] {
+            say(&mut one, begin).await;
+            say(&mut one, "UPDATE customer SET age = age + 1 WHERE id = 4").await;
+            let _ = one.query_drop(between).await;
+            say(&mut one, "UPDATE customer SET age = age + 1 WHERE id = 3").await;
+            say(&mut one, "COMMIT").await;
+            say(&mut one, "SET autocommit = 1").await;
+        }
+        assert_eq!(ages(&mut other).await, [10, 32, 42], "{between}");
+    }
+
+    // SET autocommit commits where it switches it on, and nowhere else.
+    for (begin, set, committed) in [
+        ("SET autocommit = 0", "SET autocommit = 0", false),
+        ("BEGIN", "SET autocommit = 0", false),
+        ("BEGIN", "SET autocommit = 1", false),
+        ("SET autocommit = 0", "SET @@session.autocommit = ON", true),
+    ] {
+        afresh(&mut other).await;
+        say(&mut one, begin).await;
+        say(&mut one, "UPDATE customer SET age = 0 WHERE id = 1").await;
+        say(&mut one, "UPDATE customer SET age = 0 WHERE id = 4").await;
+        say(&mut one, set).await;
+        say(&mut one, "ROLLBACK").await;
+        say(&mut one, "SET autocommit = 1").await;
+        assert_eq!(ages(&mut other).await, if committed { [0, 30, 0] } else { [10, 30, 40] }, "{begin}, {set}");
+    }
+    say(&mut one, "SET autocommit = 0").await;
+    say(&mut one, "UPDATE customer SET age = 1").await;
+    let (code, why) = refused(&mut one, "SET autocommit = @on").await;
+    assert!(code == 1235 && why.contains("write 0 or 1"), "{why}");
+    say(&mut one, "ROLLBACK").await;
+    say(&mut one, "SET autocommit = 1").await;
+
+    // One follows the other.
+    afresh(&mut other).await;
+    say(&mut one, "BEGIN").await;
+    say(&mut one, "UPDATE customer SET age = age + 1").await;
+    say(&mut one, "COMMIT AND CHAIN").await;
+    say(&mut one, "UPDATE customer SET age = 0").await;
+    say(&mut one, "BEGIN").await;
+    say(&mut one, "UPDATE customer SET age = 7 WHERE id = 1").await;
+    say(&mut one, "ROLLBACK AND CHAIN").await;
+    say(&mut one, "UPDATE customer SET age = 8 WHERE id = 3").await;
+    assert_eq!(ages(&mut other).await, [0, 0, 0]);
+    say(&mut one, "COMMIT").await;
+    assert_eq!(ages(&mut other).await, [0, 8, 0]);
+
+    // A statement with an implicit commit on a shard that is not in it, and on one of two that are.
+    for shards in ["WHERE id = 1", ""] {
+        afresh(&mut other).await;
+        say(&mut one, "BEGIN").await;
+        say(&mut one, &format!("UPDATE customer SET age = 5 {shards}")).await;
+        say(&mut one, "USE `wide:c0-`").await;
+        say(&mut one, "CREATE TABLE beside (id INT)").await;
+        say(&mut one, "ROLLBACK").await;
+        say(&mut one, "DROP TABLE beside").await;
+        say(&mut one, "USE wide").await;
+        assert_eq!(ages(&mut other).await[0], 5, "what a CREATE TABLE elsewhere has committed {shards}");
+    }
+
+    // A deadlock on one shard rolls it back on all, whichever answers are looked at first.
+    afresh(&mut other).await;
+    let mut holder = world.shards[1].conn().await;
+    say(&mut one, "BEGIN").await;
+    say(&mut one, "UPDATE customer SET age = 0 WHERE id IN (1, 3, 4)").await;
+    say(&mut holder, "BEGIN").await;
+    let heavy: Vec<String> = (0..200).map(|number| format!("('heavy {number}')")).collect();
+    say(&mut holder, &format!("INSERT INTO note (title) VALUES {}", heavy.join(", "))).await;
+    say(&mut holder, "UPDATE customer SET age = 0 WHERE id = 5").await;
+    let waiting = tokio::spawn(async move {
+        let refused = refused(&mut one, "SELECT id FROM customer WHERE age >= 0 ORDER BY id FOR UPDATE").await;
+        (one, refused)
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    say(&mut holder, "UPDATE customer SET age = 0 WHERE id = 3").await;
+    let (mut one, (code, why)) = waiting.await.unwrap();
+    assert_eq!(code, 1213, "{why}");
+    say(&mut holder, "ROLLBACK").await;
+    say(&mut one, "UPDATE customer SET age = age + 1 WHERE id = 4").await;
+    say(&mut one, "COMMIT").await;
+    assert_eq!(ages(&mut other).await, [10, 30, 41], "a part of it went on");
+}
+
+/// A session that starts over, or is killed, takes its transaction along on all shards.
+pub async fn go_with_their_session(world: &World) {
+    let mut other = world.through("wide").await;
+    afresh(&mut other).await;
+    for how in ["reset", "change user", "KILL"] {
+        let mut one = world.through("wide").await;
+        say(&mut one, "SET autocommit = 0").await;
+        say(&mut one, "UPDATE customer SET age = 0 WHERE id IN (1, 3, 4)").await;
+        match how {
+            "reset" => assert!(one.reset().await.unwrap()),
+            "change user" => one.change_user(mysql_async::ChangeUserOpts::default()).await.unwrap(),
+            _ => say(&mut other, &format!("KILL {}", one.id())).await,
+        }
+        // Their locks are gone as well.
+        say(&mut other, "UPDATE customer SET age = age + 1").await;
+        if how != "KILL" {
+            say(&mut one, "COMMIT").await;
+        }
+    }
+    assert_eq!(ages(&mut other).await, [13, 33, 43]);
+}

@@ -6,13 +6,16 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Params, Row, Value};
 use shardlift::local::Mysqld;
+use shardlift::model::VSchema;
+use shardlift::topology::records::GatewayPresence;
+use shardlift::topology::{Revision, paths};
 use tokio::time::timeout;
 
-use crate::harness::{Db, Gateway, TestCluster};
+use crate::harness::{Db, Gateway, TestCluster, until};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 pub const SHARDS: [&str; 4] = ["-40", "40-80", "80-c0", "c0-"];
-const VSCHEMA: &str = r#"{"sharded":true,"vindexes":{"hash":{"type":"hash"},"xx":{"type":"xxhash"}},"tables":{
+pub const VSCHEMA: &str = r#"{"sharded":true,"vindexes":{"hash":{"type":"hash"},"xx":{"type":"xxhash"}},"tables":{
   "customer":{"column_vindexes":[{"column":"id","name":"hash"}]},
   "orders":{"column_vindexes":[{"column":"customer_id","name":"hash"}]},
   "note":{"column_vindexes":[{"column":"title","name":"xx"}]},
@@ -29,7 +32,7 @@ const TABLES: &str = "
   CREATE TABLE country (code INT PRIMARY KEY, label VARCHAR(20))";
 
 pub struct World {
-    pub _cluster: TestCluster,
+    pub cluster: TestCluster,
     pub gateway: Gateway,
     pub one: Db,
     pub shards: Vec<Db>,
@@ -90,13 +93,36 @@ impl World {
             INSERT INTO ticket_seq VALUES (0, 1, 200)";
         cluster.source_db().exec(sequence).await;
         shardlift.must(r#"vschema apply --vschema {"tables":{"ticket_seq":{"type":"sequence"}}} commerce"#).await;
-        let file = cluster.folder().join("wide.json");
-        std::fs::write(&file, VSCHEMA).unwrap();
-        shardlift.must(&format!("vschema apply --vschema-file {} wide", file.display())).await;
         let gateway = cluster.gateway("").await;
-        let world = Self { _cluster: cluster, gateway, one, shards };
+        let world = Self { cluster, gateway, one, shards };
+        world.apply(VSCHEMA).await;
         world.fill().await;
         world
+    }
+
+    /// Gives the keyspace this VSchema, and waits until the gateway goes by it.
+    pub async fn apply(&self, vschema: &str) {
+        let file = self.cluster.folder().join("wide.json");
+        std::fs::write(&file, vschema).unwrap();
+        self.cluster.shardlift().must(&format!("vschema apply --vschema-file {} wide", file.display())).await;
+        if std::env::var("NOWAIT").is_ok() {
+            self.cluster.shardlift().must("keyspace add kick").await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            return;
+        }
+        let path = paths::vschema(&"wide".parse().unwrap());
+        let written = self.cluster.topology().need::<VSchema>(&path).await.unwrap().revision;
+        self.acknowledged(written).await;
+    }
+
+    /// Waits until the gateway says that this revision is in force.
+    pub async fn acknowledged(&self, revision: Revision) {
+        until("the gateway goes by the topology", Duration::from_secs(10), async || {
+            let present = self.cluster.topology().list::<GatewayPresence>(&paths::gateways()).await.unwrap();
+            let known = present.records.iter().map(|(_, gateway)| gateway.record.revision).min();
+            if known.is_some_and(|known| known >= revision) { Ok(()) } else { Err(format!("{known:?}")) }
+        })
+        .await;
     }
 
     async fn fill(&self) {

@@ -1,15 +1,21 @@
 //! Writes made at random on both sides; then all rows are compared, and each is where its keyspace id says.
 
+use std::time::{Duration, Instant};
+
 use des::Des;
 use des::cipher::{BlockEncrypt, KeyInit};
 use mysql_async::Value;
+use mysql_async::prelude::Queryable;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio::time::sleep;
 
 use super::world::{self, Outcome, SHARDS, World};
 
 const SEED: u64 = 4_711;
 const WRITES: usize = 240;
+/// Long enough for a statement that nothing holds up.
+const A_WHILE: Duration = Duration::from_millis(300);
 
 pub async fn rows_are_where_they_belong(world: &World) {
     let mut random = StdRng::seed_from_u64(SEED);
@@ -54,6 +60,30 @@ pub async fn rows_are_where_they_belong(world: &World) {
             assert!(table == "country" || found == expected, "{table} differs");
         }
     }
+}
+
+/// Two writes to the same shards that would meet in opposite orders if each asked them all at once.
+// hash: 1 is on the first shard, 4 and 6 are on the fourth, on another server.
+pub async fn meet_in_one_order(world: &World) {
+    let (mut one, mut two) = (world.through("wide").await, world.through("wide").await);
+    one.query_drop("DELETE FROM customer").await.unwrap();
+    one.query_drop("INSERT INTO customer (id, age) VALUES (1, 0), (4, 0), (6, 0)").await.unwrap();
+    let mut holder = world.shards[3].conn().await;
+    holder.query_drop("BEGIN").await.unwrap();
+    holder.query_drop("UPDATE customer SET age = 0 WHERE id = 4").await.unwrap();
+    let began = Instant::now();
+    let first =
+        tokio::spawn(async move { one.query_drop("UPDATE customer SET age = age + 1 WHERE id IN (1, 4, 6)").await });
+    sleep(A_WHILE).await;
+    let second =
+        tokio::spawn(async move { two.query_drop("UPDATE customer SET age = age + 1 WHERE id IN (1, 6)").await });
+    sleep(A_WHILE).await;
+    holder.query_drop("ROLLBACK").await.unwrap();
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "each waited for the other, {:?}", began.elapsed());
+    let sum: Option<i64> = world.through("wide").await.query_first("SELECT SUM(age) FROM customer").await.unwrap();
+    assert_eq!(sum, Some(5));
 }
 
 /// The place of the shard of a row, computed apart from the code under test.
