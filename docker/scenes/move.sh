@@ -42,7 +42,7 @@ engine_cut_off_from_the_target() {
     cut_off "$engine" "${NEW%%/*}"
     sleep 8
     mend "$engine"
-    shardlift workflow update -w "$WORKFLOW" -k customer --max-rows-per-second 0 >/dev/null
+    shardlift workflow update -w "$WORKFLOW" -k customer --max-rows-per-second none >/dev/null
     wait_for "the copy to end" 120 in_state Running
     echo "  all rows are there, $(owner) follows"
     saw "$began"
