@@ -86,13 +86,14 @@ engine_killed_in_a_switch() {
     saw "$began" --expect 1213
 }
 
-# Fences are closed, nothing is committed: whoever takes over undoes it, and writes go on where they were.
-engine_killed_before_the_commit_of_a_switch() { engine_killed_in_a_switch after-close 1 "$OLD"; }
+# Fences are closed, nothing is committed: whoever takes over undoes it, and writes go on where they were. The new side has
+# no fence before the first switch.
+engine_killed_before_the_commit_of_a_switch() { engine_killed_in_a_switch after-close 1 "$OLD $NEW"; }
 
 # The topology has it: whoever takes over brings it to its end.
 engine_killed_after_the_commit_of_a_switch() { engine_killed_in_a_switch after-commit 0 "$NEW"; }
 
-# accepting PLACE: whether its servers, all of them and no others, take a write to a moved table when asked directly.
+# accepting PLACES: whether their servers, all of them and no others, take a write to a moved table when asked directly.
 accepting() {
     local found
     found=$(operator /app/check --accepting "$OLD" "$NEW")
