@@ -2,7 +2,7 @@
 
 compose() { docker compose -p "$PROJECT" -f docker/compose.yaml -f docker/scenes/compose.yaml --profile load "$@"; }
 
-# A command in the container that reaches everything: shardlift, /app/report, /app/check.
+# A command in the container that reaches everything: shardlift, /app/report, /app/check, /app/sql.
 operator() { docker exec -i "$(container operator)" "$@" </dev/null; }
 
 # A command of shardlift's. What the topology did not answer, and says was not done, is said again: etcd is slow here at times.
@@ -72,7 +72,7 @@ in_network_of() {
 }
 
 # Words of the workflow's state, as `workflow show` has them in JSON.
-workflow() { shardlift workflow show -w commerce2customer -k customer --format json; }
+workflow() { shardlift workflow show -w "$WORKFLOW" -k customer --format json; }
 
 field() { workflow | sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}$/\1/p" | head -n 1; }
 

@@ -22,7 +22,7 @@ docker_engine() {
         echo "no Docker engine runs: one is started, and stopped at the end"
         dockerd >"$LOGS/dockerd.log" 2>&1 &
         DAEMON=$!
-        wait_for "dockerd; see $LOGS/dockerd.log" 60 docker info
+        wait_for "dockerd" 60 docker info || refuse "no Docker engine can be started; see $LOGS/dockerd.log"
     fi
     export DOCKER_BUILDKIT=1
     docker compose version >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1 && return

@@ -1,10 +1,17 @@
-# The journey of MoveTables, under load, and what befalls the engines on the way. Sourced by docker/test.
+# A journey under load, and what befalls the engines on the way: MoveTables first, then Reshard. Sourced by docker/test.
 
-shardlift_state() { [ "$(field state)" = "$1" ]; }
+# journey NOUN WORKFLOW OLD NEW FLAG…: what the scenes from here on are about. OLD and NEW are places as /app/check has them.
+journey() {
+    NOUN=$1 WORKFLOW=$2 OLD=$3 NEW=$4
+    START=("${@:5}")
+    echo "$NOUN, $OLD to $NEW:"
+}
+
+in_state() { [ "$(field state)" = "$1" ]; }
 
 # Writes of both applications are going on, so that the scenes below mean something.
 load_runs() {
-    compose up -d load >/dev/null 2>&1
+    compose up -d shop load >/dev/null 2>&1
     wait_for "writes" 120 acknowledged_lately
     saw "$(($(date +%s) - 2))" --expect "$ANY"
 }
@@ -12,8 +19,7 @@ load_runs() {
 engine_killed_while_copying() {
     local began died survivor
     began=$(now)
-    shardlift movetables start -w commerce2customer --source-keyspace commerce --target-keyspace customer \
-        --tables customer,corder --max-rows-per-second 3000 | sed 's/^/  /'
+    shardlift "$NOUN" start -w "$WORKFLOW" --target-keyspace customer "${START[@]}" --max-rows-per-second 3000 | sed 's/^/  /'
     wait_for "rows to be copied" 60 some_copied
     died=$(owner)
     [ "$(field state)" = Copying ]
@@ -33,11 +39,11 @@ engine_cut_off_from_the_target() {
     local began engine
     began=$(now)
     engine=$(owner)
-    cut_off "$engine" customer-primary
+    cut_off "$engine" "${NEW%%/*}"
     sleep 8
     mend "$engine"
-    shardlift workflow update -w commerce2customer -k customer --max-rows-per-second 0 >/dev/null
-    wait_for "the copy to end" 120 shardlift_state Running
+    shardlift workflow update -w "$WORKFLOW" -k customer --max-rows-per-second none >/dev/null
+    wait_for "the copy to end" 120 in_state Running
     echo "  all rows are there, $(owner) follows"
     saw "$began"
 }
@@ -52,6 +58,77 @@ engine_cut_off_from_etcd() {
     echo "  $survivor has taken over from $engine"
     mend "$engine"
     healthy "$engine"
-    wait_for "following" 60 shardlift_state Running
+    wait_for "following" 60 in_state Running
     saw "$began"
+}
+
+# switch_held POINT: a switch of writes that stands still at that point of its plan, until somebody does something about it.
+switch_held() {
+    operator sh -c "rm -f /points/held; echo '$1=hold:/points/held' >/points/armed"
+    operator shardlift "$NOUN" switch-traffic -w "$WORKFLOW" -k customer >"$LOGS/switch.log" 2>&1 &
+    SWITCH=$!
+    wait_for "the switch to be at $1" 60 operator test -e /points/held
+}
+
+# engine_killed_in_a_switch POINT EXIT PLACE: held there; how the switch must end, and where writes must then be taken.
+engine_killed_in_a_switch() {
+    local began died ended=0
+    began=$(now)
+    switch_held "$1"
+    died=$(owner)
+    kill_hard "$died"
+    wait_for "writes" 60 acknowledged_lately
+    wait "$SWITCH" || ended=$?
+    echo "  $died was killed; the switch ended with $ended: $(tail -n 1 "$LOGS/switch.log")"
+    [ $ended = "$2" ]
+    start_again "$died"
+    accepting "$3"
+    saw "$began" --expect 1213
+}
+
+# Fences are closed, nothing is committed: whoever takes over undoes it, and writes go on where they were. The new side has
+# no fence before the first switch.
+engine_killed_before_the_commit_of_a_switch() { engine_killed_in_a_switch after-close 1 "$OLD $NEW"; }
+
+# The topology has it: whoever takes over brings it to its end.
+engine_killed_after_the_commit_of_a_switch() { engine_killed_in_a_switch after-commit 0 "$NEW"; }
+
+# accepting PLACES: whether their servers, all of them and no others, take a write to a moved table when asked directly.
+accepting() {
+    local found
+    found=$(operator /app/check --accepting "$OLD" "$NEW")
+    [ "$found" = "${1//+/ }" ] || { echo "  writes are taken by $found, not by $1"; return 1; }
+}
+
+there_and_back_and_there_again() {
+    local began verb
+    for verb in reverse-traffic switch-traffic; do
+        began=$(now)
+        healthy engine1
+        healthy engine2
+        shardlift "$NOUN" $verb -w "$WORKFLOW" -k customer | sed 's/^/  /'
+        saw "$began" --expect 1213
+    done
+    accepting "$NEW"
+}
+
+# Nobody writes any more: both sides and their replicas have the same rows, each where it belongs, and these are what the
+# applications were told.
+every_acknowledged_write_is_there_once() {
+    local places=() place
+    compose stop load shop >/dev/null 2>&1
+    for place in "$NEW" "$OLD"; do
+        places+=("$place")
+        if [[ $place = *-primary/* ]]; then
+            places+=("${place/-primary/-replica}")
+        fi
+    done
+    operator /app/check "${places[@]}" | tail -n ${#places[@]} | sed 's/^/  /'
+}
+
+it_is_completed() {
+    shardlift "$NOUN" complete -w "$WORKFLOW" -k customer | sed 's/^/  /'
+    operator /app/check "$NEW" "$OLD:old" | tail -n 2 | sed 's/^/  /'
+    # What is left is what was there before.
+    shardlift workflow list --format json | grep -q '^\[\]$'
 }

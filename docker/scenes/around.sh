@@ -1,18 +1,4 @@
-# What must be true at the end. Sourced by docker/test.
-
-# Nobody writes any more: both sides have the same rows, and these are what the applications were told.
-every_acknowledged_write_is_there_once() {
-    compose stop load shop >/dev/null 2>&1
-    operator /app/check customer-primary/customer commerce-primary/commerce \
-        customer-replica/customer commerce-replica/commerce | tail -n 4 | sed 's/^/  /'
-}
-
-the_move_is_completed() {
-    shardlift movetables complete -w commerce2customer -k customer | sed 's/^/  /'
-    operator /app/check customer-primary/customer commerce-primary/commerce:old | tail -n 2 | sed 's/^/  /'
-    # What is left is what was there before.
-    shardlift workflow list --format json | grep -q '^\[\]$'
-}
+# What is around the cluster: its board, and its manifests for Kubernetes. Sourced by docker/test.
 
 # Prometheus finds both engines and both gateways, and every panel of the board has something to show.
 the_board_has_numbers() {
