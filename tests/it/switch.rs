@@ -3,6 +3,7 @@
 
 mod hundred;
 mod matrix;
+mod promoted;
 mod repair;
 mod watched;
 

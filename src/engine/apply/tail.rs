@@ -27,9 +27,10 @@ const GIVE_BACK: usize = 4 * BATCH_BYTES;
 const LARGE_BYTES: usize = 2 * BATCH_BYTES;
 /// Or when it holds this many transactions.
 const BATCH_TXNS: u64 = 20_000;
-/// Transactions that touch none of our tables move the position this often; but one that writes a fence at once, for writers
-/// are held until the stream has passed it.
+/// Transactions that touch none of our tables move the position this often; but one that writes a fence at once, and those that
+/// follow it for a while: writers are held until the stream has passed it, and whatever else was committed by then.
 const IDLE_MOVE: Duration = Duration::from_millis(200);
+const HURRY: Duration = Duration::from_secs(1);
 
 /// What the binlog says next.
 #[derive(Debug)]
@@ -86,12 +87,13 @@ async fn read(
     let alone = Arc::new(Semaphore::new(1));
     let mut batch = Batch::new(mapping);
     let mut began = Instant::now();
+    let mut hurry = began;
     let mut handed_on = 0;
     loop {
         let event = {
             let mut next = pin!(reader.next());
             loop {
-                let idle = batch.is_empty() && !batch.fence;
+                let idle = batch.is_empty() && Instant::now() >= hurry;
                 let ready = began + if idle { IDLE_MOVE } else { Duration::ZERO };
                 let pending = batch.txns > 0 || !batch.is_empty();
                 tokio::select! {
@@ -121,6 +123,9 @@ async fn read(
                 if let Err(error) = batch.add(txn) {
                     // What is folded in of this transaction must not be applied without the rest of it.
                     return Err(error.into());
+                }
+                if batch.fence {
+                    hurry = Instant::now() + HURRY;
                 }
                 if batch.size() < BATCH_BYTES && batch.txns < BATCH_TXNS {
                     continue;
