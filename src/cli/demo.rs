@@ -25,6 +25,9 @@ pub(super) struct Flags {
     /// Seconds of following before both sides are compared
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// Go on: spread the tables over two shards, then four, then two again
+    #[arg(long, conflicts_with = "keep")]
+    sharded: bool,
     /// Leave the cluster up and say how to look around
     #[arg(long)]
     keep: bool,
@@ -40,6 +43,7 @@ impl Flags {
         let options = Options {
             rows: self.rows,
             writers: self.writers,
+            sharded: self.sharded,
             follow: Duration::from_secs(self.seconds),
             keep: self.keep,
             dir: self.dir,

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::DemoError;
 use crate::local::Account;
-use crate::local::cluster::Cluster;
+use crate::local::cluster::{Cluster, Member};
 
 /// One statement; a sort of a table of millions is the longest.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -28,13 +28,17 @@ impl Database {
     pub(super) fn new(cluster: &Cluster, name: &'static str, account: &Account) -> Result<Self, DemoError> {
         let member = cluster.members().iter().find(|member| member.keyspace.name.as_str() == name);
         let missing = || DemoError::Unexpected { database: name, what: "it has no server".into() };
-        let socket = member.ok_or_else(missing)?.server.socket();
+        Ok(Self::on(member.ok_or_else(missing)?, name, name, account))
+    }
+
+    /// The database `schema` on one of the servers; errors call it `name`.
+    pub(super) fn on(member: &Member, name: &'static str, schema: &str, account: &Account) -> Self {
         let opts = OptsBuilder::default()
-            .socket(Some(socket.to_string_lossy()))
+            .socket(Some(member.server.socket().to_string_lossy()))
             .user(Some(&account.user))
             .pass(Some(&account.password))
-            .db_name(Some(name));
-        Ok(Self { name, opts: opts.into() })
+            .db_name(Some(schema));
+        Self { name, opts: opts.into() }
     }
 
     /// The same, through the gateway that listens at `port` of this machine.

@@ -16,6 +16,7 @@ mod journey;
 mod latency;
 mod load;
 mod proof;
+mod sharded;
 mod shop;
 mod sidecar;
 mod stage;
@@ -44,6 +45,8 @@ pub struct Options {
     pub rows: u64,
     /// Connections that keep writing.
     pub writers: u32,
+    /// Whether the target is spread over shards afterwards.
+    pub sharded: bool,
     /// How long changes are followed before the comparison.
     pub follow: Duration,
     /// Whether the cluster outlives the demo.
@@ -67,7 +70,7 @@ pub struct Ended {
 
 /// Runs the demo; `cancel` ends it early, in order.
 pub async fn run(options: Options, cancel: CancellationToken) -> Result<Ended, DemoError> {
-    let mut console = Console::new(stage::STEPS);
+    let mut console = Console::new(stage::STEPS + if options.sharded { sharded::STEPS } else { 0 });
     console.say("")?;
     console.say(&console.bold("shardlift demo: tables of a shop move to another server while it goes on selling"))?;
     console.say("")?;

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::console::{Console, count, megabytes, milliseconds};
 use super::database::Database;
 use super::gateway::Gateway;
-use super::journey::{self, Journey, MOVED, SOURCE, TARGET};
+use super::journey::{self, Journey, MOVED, SOURCE, TARGET, WORKFLOW};
 use super::load::load;
 use super::proof::compare;
 use super::shop::{Sizes, Table};
@@ -15,11 +15,12 @@ use super::sidecar::arrive;
 use super::summary::Summary;
 use super::traffic;
 use super::writers::Writers;
-use super::{DemoError, Options};
+use super::{DemoError, Options, sharded};
 use crate::failpoint::Failpoints;
 use crate::local::cluster::Cluster;
 use crate::metrics::EngineMetrics;
 use crate::model::switch::Direction;
+use crate::model::workflow::OldTables;
 use crate::mysql::Credentials;
 use crate::workflow::carry::supervisor::Supervisor;
 
@@ -124,7 +125,7 @@ async fn story(
     let mut pauses = Vec::new();
     // There, back, and there again; each time the writers go on for a while.
     for direction in [Direction::Forward, Direction::Backward, Direction::Forward] {
-        pauses.push(traffic::switch(topology, direction).await?);
+        pauses.push(traffic::switch(topology, WORKFLOW, direction).await?);
         journey.follow(BETWEEN).await?;
     }
     let each: Vec<_> = pauses.iter().map(|pause| milliseconds(*pause)).collect();
@@ -150,7 +151,7 @@ async fn story(
     if options.keep {
         step.done("left to you, with the way back running: --keep")?;
     } else {
-        traffic::complete(topology).await?;
+        traffic::complete(topology, WORKFLOW, OldTables::Rename).await?;
         step.done(&format!("{names} are {TARGET}'s; the old tables are renamed, nothing else is left in {SOURCE}"))?;
     }
 
@@ -167,5 +168,8 @@ async fn story(
         written,
     };
     summary.print(console)?;
-    Ok(summary.good())
+    match options.sharded && summary.good() {
+        true => sharded::play(cluster, gateway.port, options.writers, console).await,
+        false => Ok(summary.good()),
+    }
 }

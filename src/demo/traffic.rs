@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::DemoError;
-use super::journey::{TARGET, WORKFLOW};
+use super::journey::TARGET;
 use crate::model::switch::{Direction, Phase};
 use crate::model::workflow::OldTables;
 use crate::topology::records::Workflow;
@@ -17,9 +17,9 @@ use crate::workflow::switch::ask::{Wanted, ask};
 const POLL: Duration = Duration::from_millis(20);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Switches all traffic in `direction`; how long writes were held, milliseconds.
-pub(super) async fn switch(topology: &Topology, direction: Direction) -> Result<u64, DemoError> {
-    let (keyspace, name) = (TARGET.parse()?, WORKFLOW.parse()?);
+/// Switches all traffic of a workflow in `direction`; how long writes were held, milliseconds.
+pub(super) async fn switch(topology: &Topology, workflow: &str, direction: Direction) -> Result<u64, DemoError> {
+    let (keyspace, name) = (TARGET.parse()?, workflow.parse()?);
     let wanted = Wanted {
         direction,
         types: BTreeSet::new(),
@@ -43,10 +43,10 @@ pub(super) async fn switch(topology: &Topology, direction: Direction) -> Result<
     }
 }
 
-/// Ends the workflow: the tables are the target's, the old ones renamed.
-pub(super) async fn complete(topology: &Topology) -> Result<(), DemoError> {
-    let (keyspace, name) = (TARGET.parse()?, WORKFLOW.parse()?);
-    let asked = Wish::Complete { old_tables: OldTables::Rename, keep_routing_rules: false };
+/// Ends a workflow: the tables are the target's, and this becomes of the old ones.
+pub(super) async fn complete(topology: &Topology, workflow: &str, old_tables: OldTables) -> Result<(), DemoError> {
+    let (keyspace, name) = (TARGET.parse()?, workflow.parse()?);
+    let asked = Wish::Complete { old_tables, keep_routing_rules: false };
     wish(topology, &keyspace, &name, asked).await?;
     let path = paths::workflow(&keyspace, &name);
     while topology.get::<Workflow>(&path).await?.is_some() {

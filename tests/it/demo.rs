@@ -15,11 +15,16 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Starts it in `folder`, which it must remove, to follow for so many seconds.
 async fn demo(folder: &std::path::Path, seconds: &str) -> Child {
+    demo_in(folder, seconds).await.spawn().unwrap()
+}
+
+async fn demo_in(folder: &std::path::Path, seconds: &str) -> Command {
     servers().await;
     let mut command = Command::new(env!("CARGO_BIN_EXE_shardlift"));
     command.args(["demo", "--rows", "3000", "--seconds", seconds, "--dir"]).arg(folder);
     command.env_remove("SHARDLIFT_TOPO").env_remove("SHARDLIFT_CREDENTIALS");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
 }
 
 async fn ended(child: Child) -> Output {
@@ -39,6 +44,23 @@ async fn it_proves_that_both_sides_are_equal() {
     assert!(statements.trim().replace(',', "").parse::<u64>().unwrap() > 100, "{text}");
     assert!(errors.contains(" 0 errors;"), "{text}");
     assert!(text.contains("3 switches; writes held for"), "{text}");
+    assert!(!folder.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_second_act_spreads_rows_over_shards() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("demo");
+    let mut command = demo_in(&folder, "1").await;
+    let output = ended(command.arg("--sharded").spawn().unwrap()).await;
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    for said in
+        ["-80,80- -> -40,40-80,80-c0,c0-", "the rows are the sum", "0 misplaced", "the ledger holds", "0 errors"]
+    {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert!(!text.contains("NO  "), "{text}");
     assert!(!folder.exists());
 }
 

@@ -74,7 +74,7 @@ async fn a_reverse_asked_for_while_nobody_watched_is_not_made_unseen() {
         allow_cross_keyspace: false,
     };
     let (keyspace, name) = ("customer".parse().unwrap(), "move".parse().unwrap());
-    ask(&cluster.topology(), &keyspace, &name, &wanted).await.unwrap();
+    ask(cluster.topology(), &keyspace, &name, &wanted).await.unwrap();
     let engine = shardlift.engine("two").await;
     until("the wish is refused", PATIENCE, async || {
         let shown = shardlift.json(&format!("workflow show {WHICH}")).await;
