@@ -238,7 +238,7 @@ fn steps() -> Vec<Step> {
 }
 
 /// Of a Reshard's cases, besides one for each step.
-const SOME: usize = 10;
+const SOME: usize = 8;
 
 /// What every run of the tests has of MoveTables: each step, killed before and after and its answer lost, in a file's topology;
 /// and a tenth of the rest, as `seed` has it.
