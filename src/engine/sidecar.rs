@@ -19,7 +19,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::model::switch::Direction;
-use crate::model::{GtidSet, KeyspaceName, ShardName, WorkflowName};
+use crate::model::{KeyspaceName, ShardName, WorkflowName};
 use crate::mysql::admin::{
     SIDECAR, STREAMS, Session, create_part, drop_part_if_empty, lock_sidecar, part_exists, unlock_sidecar,
 };
@@ -85,17 +85,6 @@ pub async fn enter(session: &mut Session, stream: &StreamKey) -> Result<u64, Eng
     let id = session.row(&select).await?.and_then(|row| row.number(0));
     unlock_sidecar(session).await?;
     id.ok_or(EngineError::Sidecar("the stream's row is missing"))
-}
-
-/// A stream's position as stored; `None` where there is no such stream.
-pub async fn position(session: &mut Session, stream: &StreamKey) -> Result<Option<GtidSet>, EngineError> {
-    let StreamKey { uid, direction, source_shard, target_shard, .. } = stream;
-    let select = format!(
-        "SELECT position FROM _shardlift.stream WHERE workflow_uid = '{uid}' AND direction = '{direction}'
-           AND source_shard = '{source_shard}' AND target_shard = '{target_shard}'"
-    );
-    let stored = session.value(&select).await?;
-    stored.map(|text| text.parse().map_err(|_| EngineError::Sidecar("position"))).transpose()
 }
 
 /// The ids of a stream's row and of its owner; `None` where there is no such stream.

@@ -22,6 +22,10 @@ pub struct ClosedSide {
     pub direction: Direction,
     /// Its shards.
     pub shards: BTreeMap<ShardName, ClosedShard>,
+    /// What each shard of the other side had executed when it was about to be opened: all that was moved there, settled and
+    /// counted. A primary of it that lacks any of that must not take its place. Empty where nothing was waited for.
+    #[serde(default)]
+    pub opened: BTreeMap<ShardName, GtidSet>,
     /// Why traffic must not be switched to it any more.
     #[serde(default)]
     pub broken: Option<Broken>,

@@ -39,13 +39,14 @@ pub async fn fence_in(topology: &Topology, credentials: &Credentials, record: &W
     made.await.map_err(SwitchError::into_engine)
 }
 
-/// Undoes the workflow on both sides. Reads that were switched go back before the tables they are sent to go.
+/// Undoes the workflow on both sides, if the sources have all that they were given back. Reads that were switched go back before the tables they are sent to go.
 pub async fn cancel(desk: &Desk, credentials: &Credentials, record: &Workflow) -> Result<(), SwitchError> {
     let mut ends = Ends::resolve(&desk.topology, credentials, record, Direction::Forward).await?;
     if !record.switched.is_empty() {
         bring_reads_back(desk, &ends).await?;
         ends = Ends::resolve(&desk.topology, credentials, record, Direction::Forward).await?;
     }
+    open::have_all(record, &ends.closing).await?;
     for (_, source, target) in ends.flowing() {
         let key = key_of(record, Direction::Forward, &source.fence.key.shard, &target.fence.key.shard);
         let undone = cleanup::undo(&target.fence.side, &key, &record.created_tables).await;
@@ -58,10 +59,11 @@ pub async fn cancel(desk: &Desk, credentials: &Credentials, record: &Workflow) -
     replace::undo(&desk.topology, &desk.guard, credentials, record).await
 }
 
-/// Lets the workflow end with its tables at the target: what is left of them at the source goes as was asked, and every
+/// Lets the workflow end with its tables at the target, if that has all that it was given: what is left of them at the source goes as was asked, and every
 /// trace of the workflow on both sides.
 pub async fn complete(desk: &Desk, credentials: &Credentials, record: &Workflow) -> Result<(), SwitchError> {
     let ends = Ends::resolve(&desk.topology, credentials, record, Direction::Forward).await?;
+    open::have_all(record, &ends.opening).await?;
     if let Some(completion) = record.completion {
         for source in &ends.closing {
             // While they are fenced, so that nothing is written to them that nobody will read.

@@ -1,6 +1,6 @@
 //! Takes the way out: one transaction, which an engine then brings to its end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -86,7 +86,8 @@ fn force(record: &mut Workflow, survey: &Survey, way: Way, given_up: &[TabletAli
     let uid = Uuid::new_v4();
     let why = format!("traffic was taken away by force (workflow repair {}): {said}", way.flag());
     let broken = Some(Broken { why, strangers: GtidSet::new(), at: now() });
-    record.closed = Some(ClosedSide { by: uid, direction, shards: shards.collect(), broken });
+    let opened = BTreeMap::new();
+    record.closed = Some(ClosedSide { by: uid, direction, shards: shards.collect(), opened, broken });
     record.switched = if direction == Direction::Forward { types.clone() } else { BTreeSet::new() };
     (record.way_back, record.fenced, record.stopped) = (false, true, None);
     record.switch = Some(Switch {

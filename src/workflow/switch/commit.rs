@@ -10,6 +10,7 @@ use crate::topology::records::Workflow;
 use crate::topology::{TopologyError, Txn, TxnOutcome, Versioned, paths};
 
 use super::SwitchError;
+use super::kit::Tail;
 use super::plan::switched_after;
 use super::route::route;
 use super::run::{Course, Failed, PAUSE, failed};
@@ -92,8 +93,10 @@ impl Course<'_> {
                 ClosedShard { primary: Some(end.primary.clone()), given_up: false, drained, watched },
             )
         });
+        let arrived = self.tail.iter().flat_map(Tail::arrived).cloned();
+        let opened = self.ends.opening.iter().map(|end| end.fence.key.shard.clone()).zip(arrived).collect();
         let SwitchRequest { uid: by, direction, .. } = *self.request;
-        ClosedSide { by, direction, shards: shards.collect(), broken: None }
+        ClosedSide { by, direction, shards: shards.collect(), opened, broken: None }
     }
 
     /// Sends it on the condition that the record is this one.

@@ -157,19 +157,3 @@ impl Replicas {
         futures_util::future::select_ok(asked).await.map(drop)
     }
 }
-
-/// Whether the present primary of the new side has what was drained to the one before: a replica promoted since may not.
-pub async fn still_has(new: &Fence, key: &StreamKey, drained: &GtidSet) -> Result<(), SwitchError> {
-    let mut session = new.side.session().await?;
-    let position = sidecar::position(&mut session, key).await?.unwrap_or_default();
-    session.close().await;
-    match drained.is_subset(&position) {
-        true => Ok(()),
-        false => Err(SwitchError::Refused(format!(
-            "{}: this primary lacks transactions that were moved to the one before it ({}): it stays closed. Make the \
-             former primary, or a replica that has them, the primary again (`shard set-primary`)",
-            new.side.label,
-            drained.minus(&position)
-        ))),
-    }
-}

@@ -33,6 +33,17 @@ pub enum SwitchError {
         /// What it lacks.
         missing: GtidSet,
     },
+    /// A primary that was promoted does not have what the one before it was given.
+    #[error(
+        "{side}: this primary lacks transactions that the one before it had when traffic came here ({missing}): it stays \
+         closed. Make the former primary, or a replica that has them, the primary again (`shard set-primary`)"
+    )]
+    Lacks {
+        /// Which.
+        side: String,
+        /// What it lacks.
+        missing: GtidSet,
+    },
     /// Tablets, rules or the record have changed under it.
     #[error("the topology has changed meanwhile ({what}): try again")]
     Changed {

@@ -2,7 +2,8 @@
 //! owner, at any time.
 //!
 //! # Invariants
-//! - The new side is opened only where its present primary has everything that was drained to it.
+//! - The new side is opened, and left open, only where its present primary has everything that its shard had at the commit: a
+//!   replica promoted since may not, whatever its fence's row says.
 //! - And only when no primary of the old side may be open: the one whose fence the switch has closed is closed even while it
 //!   cannot be reached; one that has come since must be reached and closed first.
 
@@ -18,12 +19,11 @@ use crate::model::{Broken, GtidSet};
 use crate::mysql::Credentials;
 use crate::topology::Topology;
 use crate::topology::records::Workflow;
-use crate::workflow::carry::{Desk, key_of, now};
+use crate::workflow::carry::{Desk, now};
 use crate::workflow::fence;
 use crate::workflow::watch::{lacking, lacks, seal};
 
 use super::SwitchError;
-use super::drain;
 use super::ends::{End, Ends};
 use super::undo::{open_one, reach, turn};
 
@@ -54,11 +54,7 @@ pub async fn open(desk: &Desk, credentials: &Credentials, failpoints: &Failpoint
         // A shard of the old side that may be open keeps those shut that it flows to, and no others.
         ends.pairs.iter().filter(|pair| pair.new == *new).all(|pair| closed.get(pair.old).is_some_and(Result::is_ok))
     });
-    let open = open.map(|(new, end)| {
-        let flowing = ends.flowing().filter(move |(pair, ..)| pair.new == new);
-        let given = flowing.filter_map(|(pair, old, _)| Some((old, drained.get(pair.old)?)));
-        open_end(&record, end, switch.request.direction, given.collect())
-    });
+    let open = open.map(|(_, end)| open_end(&record, end, switch.request.direction));
     let opened = join_all(open.collect::<Vec<_>>()).await;
     closed.into_iter().chain(opened).collect::<Result<(), _>>()?;
     let opened = Instant::now();
@@ -66,22 +62,41 @@ pub async fn open(desk: &Desk, credentials: &Credentials, failpoints: &Failpoint
     Ok(opened)
 }
 
-/// Opens the primary of one end that takes writes, if it is closed, and has all that it was `given` of the other side.
-async fn open_end(
-    record: &Workflow,
-    end: &End,
-    direction: Direction,
-    given: Vec<(&End, &GtidSet)>,
-) -> Result<(), SwitchError> {
-    // One that is open is left alone: writers hold its row.
-    if fence::state(&end.fence).await?.is_some_and(|state| !state.closed) {
-        return Ok(());
+/// Opens the primary of one end that takes writes since a switch in `direction`, if it is closed.
+async fn open_end(record: &Workflow, end: &End, direction: Direction) -> Result<(), SwitchError> {
+    let has_all = has_all(record, end, direction).await;
+    let open = fence::state(&end.fence).await?.is_some_and(|state| !state.closed);
+    match has_all {
+        // One that is open is left alone: writers hold its row.
+        Ok(()) if open => Ok(()),
+        Ok(()) => open_one(&end.fence, record.epoch).await,
+        Err(error @ SwitchError::Lacks { .. }) => {
+            // It was not even sent the closing that came before.
+            seal(&end.fence, record.epoch, ONE).await?;
+            Err(error)
+        }
+        Err(error) => Err(error),
     }
-    for (old, drained) in given {
-        let key = key_of(record, direction, &old.fence.key.shard, &end.fence.key.shard);
-        drain::still_has(&end.fence, &key, drained).await?;
+}
+
+/// That the present primary of an end has all that its shard had when the last switch, in `direction`, was committed; nothing
+/// where that went the other way.
+async fn has_all(record: &Workflow, end: &End, direction: Direction) -> Result<(), SwitchError> {
+    let closed = record.closed.as_ref().filter(|closed| closed.direction == direction);
+    let Some(opened) = closed.and_then(|closed| closed.opened.get(&end.fence.key.shard)) else { return Ok(()) };
+    let missing = lacks(&end.fence, opened).await?;
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(SwitchError::Lacks { side: end.fence.side.label.clone(), missing }),
     }
-    open_one(&end.fence, record.epoch).await
+}
+
+/// The same of all `ends` of the side that takes writes, before what the other side has goes.
+pub async fn have_all(record: &Workflow, ends: &[End]) -> Result<(), SwitchError> {
+    for end in ends {
+        has_all(record, end, record.flow().opposite()).await?;
+    }
+    Ok(())
 }
 
 /// Opens the primaries of the side that takes writes where no switch is under way: one that was a replica may have been given
@@ -89,13 +104,8 @@ async fn open_end(
 pub async fn keep_open(topology: &Topology, credentials: &Credentials, record: &Workflow) -> Result<(), SwitchError> {
     let direction = record.flow().opposite();
     let ends = Ends::resolve(topology, credentials, record, direction).await?;
-    // What it was given by the switch that made it that side; if there was none, nothing.
-    let closed = record.closed.as_ref().filter(|closed| closed.direction == direction);
-    let drained = |old: &End| Some(&closed?.shards.get(&old.fence.key.shard)?.drained);
-    for (new, end) in ends.opening.iter().enumerate() {
-        let flowing = ends.flowing().filter(|(pair, ..)| pair.new == new);
-        let given = flowing.filter_map(|(_, old, _)| Some((old, drained(old)?)));
-        open_end(record, end, direction, given.collect()).await?;
+    for end in &ends.opening {
+        open_end(record, end, direction).await?;
     }
     Ok(())
 }

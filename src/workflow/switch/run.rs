@@ -160,7 +160,7 @@ pub(super) struct Course<'a> {
     way_back: Option<WayBack>,
     pub(super) guard: Option<Guard>,
     kit: Option<Kit>,
-    tail: Option<Tail>,
+    pub(super) tail: Option<Tail>,
     /// The record as the announcement has written it.
     pub(super) written: Option<Versioned<Workflow>>,
     pub(super) reopen: Option<Reopen>,

@@ -51,6 +51,56 @@ async fn a_new_primary_of_the_open_side_is_opened() {
     engine.stop().await;
 }
 
+/// A replica of the new side that lacks what was moved becomes its primary, with a fence that was never closed there: nobody may
+/// write to it, and what the old side has stays until a primary has it all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_primary_that_lacks_rows_stays_closed() {
+    let cluster = TestCluster::with(|spec| spec.replicas = 2).await;
+    let (source, target) = (cluster.source_db(), cluster.target_db());
+    small_tables(&source).await;
+    let shardlift = cluster.shardlift();
+    let engine = shardlift.engine("one").await;
+    let moved = Move::start(&cluster, TABLES, "").await;
+    moved.state("Running").await;
+    let tablets = cluster.tablets("customer", "0");
+    let [(sound, _), _, (late, late_server)] = &tablets[..] else { panic!("{} tablets", tablets.len()) };
+    let late_db = cluster.db(late_server, "customer");
+    let set = target.value("SELECT @@global.gtid_executed").await;
+    assert_eq!(late_db.value(&format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{set}', 60)")).await, "0");
+    late_db.exec("STOP REPLICA").await;
+    source.exec("INSERT INTO ledger VALUES (77, 7)").await;
+    shardlift.must(&format!("movetables switch-traffic {WHICH}")).await;
+    assert_eq!(target.value("SELECT v FROM ledger WHERE id = 77").await, "7");
+
+    late_server.promote().await.unwrap();
+    assert!(!is_fenced(&late_db).await);
+    shardlift.must(&format!("shard set-primary customer/0 {late}")).await;
+    until("the new primary is closed", PATIENCE, async || match is_fenced(&late_db).await {
+        true => Ok(()),
+        false => Err("it is open"),
+    })
+    .await;
+    until("it is said what it lacks", PATIENCE, async || {
+        let shown = shardlift.json(&format!("workflow show {WHICH}")).await.to_string();
+        if shown.contains("this primary lacks transactions") { Ok(()) } else { Err(shown) }
+    })
+    .await;
+    let completing = shardlift.start("complete", &format!("movetables complete {WHICH} --drop-tables"));
+    until("completing is told why not", PATIENCE, async || {
+        let logs = shardlift.run(&format!("workflow logs {WHICH}")).await.stdout;
+        if logs.contains("complet") && logs.contains("lacks transactions") { Ok(()) } else { Err(logs) }
+    })
+    .await;
+    assert_eq!(source.value("SELECT v FROM ledger WHERE id = 77").await, "7", "the one copy of it");
+
+    shardlift.must(&format!("shard set-primary customer/0 {sound}")).await;
+    assert!(completing.ended().await.success());
+    assert_eq!(target.value("SELECT v FROM ledger WHERE id = 77").await, "7");
+    assert!(!is_fenced(&target).await);
+    assert_eq!(source.rows("SHOW TABLES").await.len(), 0);
+    engine.stop().await;
+}
+
 /// A stranger writes on the closed side, and traffic is asked back, while nobody watches: whoever comes looks first.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reverse_asked_for_while_nobody_watched_is_not_made_unseen() {
