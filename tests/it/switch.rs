@@ -2,6 +2,7 @@
 //! back.
 
 mod hundred;
+mod idle;
 mod matrix;
 mod promoted;
 mod repair;

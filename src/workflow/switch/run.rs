@@ -21,7 +21,7 @@ use crate::mysql::admin::gtid_state;
 use crate::topology::records::Workflow;
 use crate::topology::{TopologyError, Versioned};
 use crate::workflow::carry::Streaming;
-use crate::workflow::fence::{self, Guard, Poised};
+use crate::workflow::fence::{self, Closing, Guard, Poised};
 use crate::workflow::watch::Watcher;
 
 use super::counters::{Counters, When};
@@ -39,6 +39,9 @@ use super::{SwitchError, check, open, pause};
 pub const PAUSE: Duration = Duration::from_secs(5);
 /// How long to wait for a moment in which no transaction would hold up the pause; less than the servers keep idle sessions.
 const QUIET: Duration = Duration::from_secs(2);
+/// How long those that were open when the pause began may take before it is broken off, to await another such moment. It
+/// happens to those that begin between the moment and the announcement, and then everybody would wait for one that is idle.
+const SHORT: Duration = Duration::from_millis(40);
 /// How long the watch over the side that opens may take to have looked at what is there, before anybody is made to wait.
 const SEEN: Duration = Duration::from_secs(10);
 /// How long a table may be in use before it is armed.
@@ -88,6 +91,7 @@ pub async fn run(tools: &Tools<'_>, request: &SwitchRequest, mut streaming: Stre
         ends,
         epoch,
         streaming: Some(streaming),
+        quiet_by: Instant::now(),
         began: None,
         held: None,
         armed: Vec::new(),
@@ -144,6 +148,8 @@ pub(super) struct Course<'a> {
     /// Of this attempt; what opens again comes with a higher one.
     epoch: Epoch,
     streaming: Option<Streaming>,
+    /// Until when a quiet moment is waited for.
+    quiet_by: Instant,
     /// When the pause was announced.
     pub(super) began: Option<Instant>,
     /// From there to the opened side.
@@ -267,16 +273,23 @@ impl Course<'_> {
             }
         }
         let (direction, end) = (self.request.direction, Instant::now() + PAUSE);
+        self.quiet_by = Instant::now() + QUIET;
         let mut found = self.record().await?;
         let mut kit = Kit::prepare(&self.ends, &found.record, direction, self.epoch, end).await?;
-        if !kit.closing.wait_for_quiet(Instant::now() + QUIET).await? {
+        self.hold(&mut kit.closing, &mut found).await?;
+        self.kit = Some(kit);
+        self.written = Some(found);
+        Ok(())
+    }
+
+    /// Makes gateways hold new writes, in a moment in which nobody would hold up the closing, if there is one.
+    async fn hold(&mut self, closing: &mut Closing, found: &mut Versioned<Workflow>) -> Result<(), SwitchError> {
+        if !closing.wait_for_quiet(self.quiet_by).await? {
             tracing::info!("there is always a transaction that is idle after a write: the pause will wait for one");
         }
-        self.kit = Some(kit);
         self.began = Some(Instant::now());
-        let next = Some(Step::Close);
-        let deaf = pause::announce(self.tools.desk, &mut found, direction, self.epoch, next).await?;
-        self.written = Some(found);
+        let (direction, next) = (self.request.direction, Some(Step::Close));
+        let deaf = pause::announce(self.tools.desk, found, direction, self.epoch, next).await?;
         if !deaf.is_empty() {
             tracing::warn!(
                 gateways = deaf.join(", "),
@@ -287,8 +300,16 @@ impl Course<'_> {
     }
 
     async fn close(&mut self) -> Result<(), SwitchError> {
-        let (closing, lookouts, tail) = self.kit.take().ok_or_else(unprepared)?.split();
+        let (mut closing, lookouts, tail) = self.kit.take().ok_or_else(unprepared)?.split();
         self.tail = Some(tail);
+        let mut found = self.written.take().ok_or_else(unprepared)?;
+        while !closing.wait_for_quiet(Instant::now() + SHORT).await? && Instant::now() < self.quiet_by {
+            tracing::info!("a transaction is idle after a write: those that wait for it go on, and are paused again");
+            let direction = self.request.direction;
+            pause::announce(self.tools.desk, &mut found, direction, self.epoch, None).await?;
+            self.hold(&mut closing, &mut found).await?;
+        }
+        self.written = Some(found);
         self.reopen = Some(self.reopener());
         let closed = closing.close(self.deadline()).await?;
         tracing::info!(tries = closed.tries, took_ms = closed.took.as_millis() as u64, "fences closed");

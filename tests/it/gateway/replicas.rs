@@ -26,7 +26,7 @@ async fn a_replica_that_lags_is_not_read_from() {
     source.exec("CREATE TABLE seen (id INT AUTO_INCREMENT PRIMARY KEY); INSERT INTO seen VALUES ()").await;
     let gateway = cluster.gateway("--max-replica-lag 3s").await;
     let mut replicas = Vec::new();
-    for (alias, server) in cluster.tablets("commerce").into_iter().skip(1) {
+    for (alias, server) in cluster.tablets("commerce", "0").into_iter().skip(1) {
         let db = cluster.db(server, "mysql");
         until("a replica has the row", SOON, async || {
             db.try_exec("DO (SELECT 1 FROM commerce.seen)").await.map_err(|error| error.to_string())

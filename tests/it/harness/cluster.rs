@@ -79,9 +79,10 @@ impl TestCluster {
         self.member("commerce", TabletType::Replica).alias.to_string()
     }
 
-    /// The tablets of a keyspace and their servers, the first primary first.
-    pub fn tablets(&self, keyspace: &str) -> Vec<(String, &Mysqld)> {
-        let members = self.cluster.members().iter().filter(|member| member.keyspace.name.as_str() == keyspace);
+    /// The tablets of a shard and their servers, the first primary first.
+    pub fn tablets(&self, keyspace: &str, shard: &str) -> Vec<(String, &Mysqld)> {
+        let inside = |m: &&Member| m.keyspace.name.as_str() == keyspace && m.shard.to_string() == shard;
+        let members = self.cluster.members().iter().filter(inside);
         members.map(|member| (member.alias.to_string(), &member.server)).collect()
     }
 

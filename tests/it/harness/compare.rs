@@ -50,11 +50,15 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// Compares a table of the same name in two databases. Nobody may be writing to it.
-pub async fn compare_tables(left: &Db, right: &Db, table: &str) -> Comparison {
-    let plan = Plan::read(left, table).await;
-    let other = Plan::read(right, table).await;
-    assert_eq!(plan, other, "{table} has other columns or another key in {} than in {}", left.name(), right.name());
+/// Compares a table of the same name in two databases, or in all shards of one side with all of the other. Nobody may be
+/// writing to it.
+pub async fn compare_tables(left: impl AsRef<[Db]>, right: impl AsRef<[Db]>, table: &str) -> Comparison {
+    let (left, right) = (left.as_ref(), right.as_ref());
+    let plan = Plan::read(&left[0], table).await;
+    for db in left.iter().chain(right) {
+        let other = Plan::read(db, table).await;
+        assert_eq!(plan, other, "{table} has other columns or another key in {} than in {}", left[0].name(), db.name());
+    }
     let mut rows: HashMap<Vec<Vec<u8>>, Vec<[u8; 32]>> = HashMap::new();
     let mut left_rows = 0;
     plan.each_row(left, |key, hash| {
@@ -120,7 +124,13 @@ impl Plan {
     }
 
     /// Gives each row's key and the hash of all its values.
-    async fn each_row(&self, db: &Db, mut row: impl FnMut(Vec<Vec<u8>>, [u8; 32])) {
+    async fn each_row(&self, shards: &[Db], mut row: impl FnMut(Vec<Vec<u8>>, [u8; 32])) {
+        for db in shards {
+            self.each_row_of(db, &mut row).await;
+        }
+    }
+
+    async fn each_row_of(&self, db: &Db, row: &mut impl FnMut(Vec<Vec<u8>>, [u8; 32])) {
         let mut conn = db.conn().await;
         let mut read = async || {
             // Results come as they are stored, whatever their character set.

@@ -18,6 +18,13 @@ pub struct Db {
     name: String,
 }
 
+/// Where many shards are taken, one database is one too.
+impl AsRef<[Db]> for Db {
+    fn as_ref(&self) -> &[Db] {
+        std::slice::from_ref(self)
+    }
+}
+
 impl Db {
     /// `database` on `server` as `account`, over TCP; it need not exist before it is used.
     pub fn new(server: &Mysqld, account: &Account, database: &str) -> Self {

@@ -31,11 +31,15 @@ pub fn first_byte(customer: i64) -> u8 {
     xxh64(customer.to_string().as_bytes()).to_le_bytes()[0]
 }
 
-/// Whether a shard of this name has a customer's rows; bounds are of one byte, or none.
+/// Whether a shard of this name has a customer's rows.
 pub fn has(shard: &str, customer: i64) -> bool {
+    covers(shard, first_byte(customer))
+}
+
+/// Whether a shard of this name has the keyspace ids that begin with this byte; its bounds are of one byte, or none.
+pub fn covers(shard: &str, id: u8) -> bool {
     let (from, to) = if shard == "0" { ("", "") } else { shard.split_once('-').unwrap() };
     let bound = |hex: &str| u8::from_str_radix(hex, 16).ok();
-    let id = first_byte(customer);
     bound(from).is_none_or(|from| from <= id) && bound(to).is_none_or(|to| id < to)
 }
 

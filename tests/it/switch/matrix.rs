@@ -1,7 +1,8 @@
 //! The failure matrix: a switch meets a failure at each of its steps, with writers on, and heals by itself.
 //!
-//! [`cases`] are generated from the plan; each [`backend`](cases::Backend) has a [`stage`] on which they are played one after
-//! another, in both directions, and after each one everything is [judged](judge).
+//! [`cases`] are generated from the plan; each [ground](cases::GROUNDS), a [layout](ground::Layout) of shards and a topology,
+//! has a [`stage`] on which they are played one after another, in both directions, and after each one everything is
+//! [judged](judge).
 //!
 //! Every run of the tests has a part of them; `cargo test --test it matrix_full -- --ignored --nocapture` plays all, and goes
 //! on where it was left. `SHARDLIFT_MATRIX` may name words that the cases to play must contain, `SHARDLIFT_SEED` the part.
@@ -9,6 +10,7 @@
 mod book;
 mod cases;
 mod direct;
+mod ground;
 mod judge;
 mod servers;
 mod stage;
@@ -24,7 +26,8 @@ use rand::seq::SliceRandom;
 
 use super::through;
 use book::Book;
-use cases::{Backend, Case};
+use cases::{Backend, Case, GROUNDS};
+use ground::Layout;
 use stage::{Played, Stage};
 
 const DAY: u64 = 24 * 60 * 60;
@@ -36,11 +39,10 @@ fn seed() -> u64 {
     std::env::var("SHARDLIFT_SEED").ok().map_or_else(today, |text| text.parse().unwrap())
 }
 
-async fn part(backend: Backend) {
-    let (seed, began) = (seed(), Instant::now());
-    let mut cases: Vec<_> = cases::sample(seed).into_iter().filter(|case| case.backend == backend).collect();
-    println!("{} cases; SHARDLIFT_SEED={seed} has them again", cases.len());
-    let mut stage = Stage::start(backend).await;
+async fn part(mut cases: Vec<Case>) {
+    let began = Instant::now();
+    println!("{} cases; SHARDLIFT_SEED={} has them again", cases.len(), seed());
+    let mut stage = Stage::start(cases[0].layout, cases[0].backend).await;
     while let Some(case) = next(&stage, &mut cases).await {
         println!("{case} …");
         let played = stage.play(&case).await;
@@ -52,12 +54,17 @@ async fn part(backend: Backend) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn matrix_in_a_file() {
-    part(Backend::Sqlite).await;
+    part(cases::sample(seed()).into_iter().filter(|case| case.backend == Backend::Sqlite).collect()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn matrix_in_etcd() {
-    part(Backend::Etcd).await;
+    part(cases::sample(seed()).into_iter().filter(|case| case.backend == Backend::Etcd).collect()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn matrix_of_shards() {
+    part(cases::sample_of_shards(seed())).await;
 }
 
 /// The next case that begins where the last one has ended; where there is none, traffic is switched without a fault.
@@ -77,7 +84,7 @@ async fn next(stage: &Stage, cases: &mut Vec<Case>) -> Option<Case> {
 
 /// All cases that have no good result yet; one that fails ends its stage, and the others go on with a new one.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "an hour"]
+#[ignore = "two hours"]
 async fn matrix_full() {
     let words = std::env::var("SHARDLIFT_MATRIX").unwrap_or_default();
     let words: Vec<_> = words.split_whitespace().filter(|word| *word != "all").collect();
@@ -88,20 +95,26 @@ async fn matrix_full() {
     open.retain(|case| words.iter().all(|word| case.to_string().split(' ').any(|part| part == *word)));
     open.shuffle(&mut StdRng::seed_from_u64(seed()));
     println!("{} of {} cases to play", open.len(), all.len());
-    let of = |backend| open.iter().copied().filter(|case| case.backend == backend).collect::<Vec<_>>();
-    let (sqlite, etcd) = (of(Backend::Sqlite), of(Backend::Etcd));
-    let (one, other) = tokio::join!(play_all(Backend::Sqlite, sqlite, &book), play_all(Backend::Etcd, etcd, &book));
+    let of = |ground: (Layout, Backend)| open.iter().copied().filter(move |case| (case.layout, case.backend) == ground);
+    let some = async |backend: Backend| {
+        let mut failures = 0;
+        for ground in GROUNDS.into_iter().filter(|(_, at)| *at == backend) {
+            failures += play_all(ground, of(ground).collect(), &book).await;
+        }
+        failures
+    };
+    let (one, other) = tokio::join!(some(Backend::Sqlite), some(Backend::Etcd));
     let failures = one + other;
     println!("{}", book.summary(&all));
     assert_eq!(failures, 0);
 }
 
-async fn play_all(backend: Backend, mut cases: Vec<Case>, book: &Book) -> usize {
+async fn play_all((layout, backend): (Layout, Backend), mut cases: Vec<Case>, book: &Book) -> usize {
     let (mut failures, mut kept) = (0, None);
     while !cases.is_empty() && failures < MOST_FAILURES {
         let mut stage = match kept.take() {
             Some(stage) => stage,
-            None => match AssertUnwindSafe(Stage::start(backend)).catch_unwind().await {
+            None => match AssertUnwindSafe(Stage::start(layout, backend)).catch_unwind().await {
                 Ok(stage) => stage,
                 Err(panic) => {
                     failures += 1;

@@ -23,7 +23,7 @@ async fn a_new_primary_of_the_open_side_is_opened() {
     let engine = shardlift.with("SHARDLIFT_FAILPOINTS", &points).engine("one").await;
     let moved = Move::start(&cluster, TABLES, "").await;
     moved.state("Running").await;
-    let tablets = cluster.tablets("customer");
+    let tablets = cluster.tablets("customer", "0");
     let [_, (alias, server)] = &tablets[..] else { panic!("{} tablets", tablets.len()) };
     let replica = cluster.db(server, "customer");
     let asked = shardlift.start("ask", &format!("movetables switch-traffic {WHICH}"));

@@ -103,13 +103,13 @@ async fn a_side_that_is_gone_for_good_is_left() {
 
     // The target's only server is gone, with what traffic there is.
     cluster.target().kill9().await.unwrap();
-    let alias = cluster.tablets("customer")[0].0.clone();
+    let alias = cluster.tablets("customer", "0")[0].0.clone();
     let told = shardlift.must(&format!("workflow repair {WHICH}")).await;
     for words in ["CANNOT BE REACHED", &format!("--drop-unreachable {alias}")] {
         assert!(told.contains(words), "{words}\n{told}");
     }
     shardlift.refused(&format!("workflow repair {WHICH} --back")).await;
-    let source_alias = cluster.tablets("commerce")[0].0.clone();
+    let source_alias = cluster.tablets("commerce", "0")[0].0.clone();
     shardlift.refused(&format!("workflow repair {WHICH} --back --drop-unreachable {source_alias}")).await;
     shardlift.must(&format!("workflow repair {WHICH} --back --drop-unreachable {alias}")).await;
     ended(&cluster).await;

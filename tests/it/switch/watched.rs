@@ -141,7 +141,7 @@ async fn a_new_primary_of_the_closed_side_is_closed() {
     let engine = shardlift.with("SHARDLIFT_FAILPOINTS", &points).engine("one").await;
     let moved = Move::start(&cluster, TABLES, "").await;
     moved.state("Running").await;
-    let tablets = cluster.tablets("commerce");
+    let tablets = cluster.tablets("commerce", "0");
     let [_, (sound, sound_server), (late, late_server)] = &tablets[..] else { panic!("{} tablets", tablets.len()) };
     let (sound_db, late_db) = (cluster.db(sound_server, "commerce"), cluster.db(late_server, "commerce"));
     let asked = shardlift.start("ask", &format!("movetables switch-traffic {WHICH}"));

@@ -9,6 +9,7 @@ use super::{Content, Rows, SPAN};
 /// Texts of several lengths in bytes per character, some of which look like others to a collation.
 const TEXTS: [&str; 6] = ["plain", "PLAIN", "grün ", "数据", "🦀 crab", "quote ' \\ \" \n"];
 const ROWS_PER_INSERT: usize = 500;
+const INSERT: &str = "INSERT INTO ledger (id, uniq, val, num, writer) VALUES";
 
 /// What a writer starts with.
 pub(super) fn first_rows(writer: u32, count: u32) -> Rows {
@@ -18,14 +19,14 @@ pub(super) fn first_rows(writer: u32, count: u32) -> Rows {
 }
 
 /// The statements that make rows.
-pub(super) fn inserts(rows: &Rows) -> Vec<String> {
-    let all: Vec<String> = rows.iter().map(|(id, content)| values(*id, content)).collect();
-    all.chunks(ROWS_PER_INSERT).map(|some| format!("INSERT INTO ledger VALUES {}", some.join(", "))).collect()
+pub(super) fn inserts(writer: u32, rows: &Rows) -> Vec<String> {
+    let all: Vec<String> = rows.iter().map(|(id, content)| values(writer, *id, content)).collect();
+    all.chunks(ROWS_PER_INSERT).map(|some| format!("{INSERT} {}", some.join(", "))).collect()
 }
 
-fn values(id: i64, content: &Content) -> String {
+fn values(writer: u32, id: i64, content: &Content) -> String {
     let Content { uniq, val, num } = content;
-    format!("({id}, {}, {}, {num})", sql(*uniq), text(val))
+    format!("({id}, {}, {}, {num}, {writer})", sql(*uniq), text(val))
 }
 
 fn sql(uniq: Option<i64>) -> String {
@@ -38,6 +39,7 @@ fn text(val: &str) -> String {
 
 /// One transaction: its statements, and the rows after it.
 pub(super) struct Change {
+    writer: u32,
     pub(super) statements: Vec<String>,
     pub(super) rows: Rows,
 }
@@ -45,7 +47,7 @@ pub(super) struct Change {
 impl Change {
     /// One to four random steps on top of `rows`.
     pub(super) fn random(writer: u32, txn: u64, rows: &Rows, random: &mut StdRng) -> Self {
-        let mut change = Self { statements: Vec::new(), rows: rows.clone() };
+        let mut change = Self { writer, statements: Vec::new(), rows: rows.clone() };
         for step in 0..random.random_range(1..=4u64) {
             let stamp = i64::from(writer) * SPAN + i64::try_from((txn % 1_000_000) * 8 + step).unwrap();
             change.step(stamp, random);
@@ -92,25 +94,29 @@ impl Change {
         ids.choose_multiple(random, count).copied().collect()
     }
 
+    fn row(&self, id: i64) -> String {
+        format!("writer = {} AND id = {id}", self.writer)
+    }
+
     fn insert(&mut self, id: i64, content: Content) {
-        self.statements.push(format!("INSERT INTO ledger VALUES {}", values(id, &content)));
+        self.statements.push(format!("{INSERT} {}", values(self.writer, id, &content)));
         assert!(self.rows.insert(id, content).is_none(), "id {id} was given twice");
     }
 
     fn delete(&mut self, id: i64) -> Content {
-        self.statements.push(format!("DELETE FROM ledger WHERE id = {id}"));
+        self.statements.push(format!("DELETE FROM ledger WHERE {}", self.row(id)));
         self.rows.remove(&id).unwrap()
     }
 
     fn update(&mut self, id: i64, stamp: i64, random: &mut StdRng) {
         let val = random_text(stamp, random);
-        self.statements.push(format!("UPDATE ledger SET val = {}, num = {stamp} WHERE id = {id}", text(&val)));
+        self.statements.push(format!("UPDATE ledger SET val = {}, num = {stamp} WHERE {}", text(&val), self.row(id)));
         let content = self.rows.get_mut(&id).unwrap();
         (content.val, content.num) = (val, stamp);
     }
 
     fn change_key(&mut self, from: i64, to: i64) {
-        self.statements.push(format!("UPDATE ledger SET id = {to} WHERE id = {from}"));
+        self.statements.push(format!("UPDATE ledger SET id = {to} WHERE {}", self.row(from)));
         let content = self.rows.remove(&from).unwrap();
         assert!(self.rows.insert(to, content).is_none(), "id {to} was taken");
     }
@@ -125,7 +131,7 @@ impl Change {
     }
 
     fn set_unique(&mut self, id: i64, uniq: Option<i64>) {
-        self.statements.push(format!("UPDATE ledger SET uniq = {} WHERE id = {id}", sql(uniq)));
+        self.statements.push(format!("UPDATE ledger SET uniq = {} WHERE {}", sql(uniq), self.row(id)));
         self.rows.get_mut(&id).unwrap().uniq = uniq;
     }
 }

@@ -1,24 +1,28 @@
-//! Holds a server to what the writers were told.
+//! Holds servers to what the writers were told.
 
 use std::collections::BTreeMap;
 
-use super::{Content, Db, Record, Rows, SPAN, Told};
+use super::{Content, Db, Record, Rows, Told};
 
 /// How many differences are spelled out per writer.
 const SHOWN: usize = 10;
 
 impl Record {
-    /// Everything in table `ledger` of `db` that is not as the writers were told; empty if all is well.
-    pub async fn verify(&self, db: &Db) -> Vec<String> {
+    /// Everything in table `ledger` of `shards`, taken together, that is not as the writers were told; empty if all is well.
+    pub async fn verify(&self, shards: impl AsRef<[Db]>) -> Vec<String> {
         let mut found: BTreeMap<i64, Rows> = BTreeMap::new();
-        for row in db.rows("SELECT id, uniq, val, num FROM ledger").await {
-            let [Some(id), uniq, Some(val), Some(num)] = row.as_slice() else { panic!("{row:?}") };
-            let id: i64 = id.parse().unwrap();
-            let uniq = uniq.as_ref().map(|text| text.parse().unwrap());
-            let content = Content { uniq, val: val.clone(), num: num.parse().unwrap() };
-            found.entry(id / SPAN).or_default().insert(id, content);
-        }
         let mut wrong = Vec::new();
+        for db in shards.as_ref() {
+            for row in db.rows("SELECT id, uniq, val, num, writer FROM ledger").await {
+                let [Some(id), uniq, Some(val), Some(num), Some(writer)] = row.as_slice() else { panic!("{row:?}") };
+                let (id, writer): (i64, i64) = (id.parse().unwrap(), writer.parse().unwrap());
+                let uniq = uniq.as_ref().map(|text| text.parse().unwrap());
+                let content = Content { uniq, val: val.clone(), num: num.parse().unwrap() };
+                if found.entry(writer).or_default().insert(id, content).is_some() {
+                    wrong.push(format!("writer {writer}: row {id} is on two shards"));
+                }
+            }
+        }
         for (number, told) in &self.told {
             let rows = found.remove(&i64::from(*number)).unwrap_or_default();
             wrong.extend(told.judge(&rows).into_iter().map(|what| format!("writer {number}: {what}")));
@@ -27,10 +31,11 @@ impl Record {
         wrong
     }
 
-    /// Panics unless `db` is as the writers were told.
-    pub async fn must_hold(&self, db: &Db) {
-        let wrong = self.verify(db).await;
-        assert!(wrong.is_empty(), "{}: the ledger does not hold:\n{}", db.name(), wrong.join("\n"));
+    /// Panics unless `shards` are as the writers were told.
+    pub async fn must_hold(&self, shards: impl AsRef<[Db]>) {
+        let shards = shards.as_ref();
+        let wrong = self.verify(shards).await;
+        assert!(wrong.is_empty(), "{} …: the ledger does not hold:\n{}", shards[0].name(), wrong.join("\n"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Live writers whose every acknowledged effect is on record, and the judge that holds a server to the record.
 //!
-//! Each writer owns rows of its own, so what it was told is exactly what must be there; its row in `ledger_writer` counts
+//! Each writer owns rows of its own, all of one shard where the tables are sharded by `writer`, so what it was told is exactly what must be there; its row in `ledger_writer` counts
 //! its transactions. When a connection dies during a commit, that row says on the next connection whether it happened: the
 //! read locks it, and so waits for a commit that is still under way. Whatever cannot be asked any more stays ambiguous:
 //! then the rows before or after it must be there, never a mixture.
@@ -100,27 +100,32 @@ pub struct Record {
 impl Ledger {
     /// The tables, with their rows, made anew in `db`, and writers at work on them.
     pub async fn start(db: &Db, load: Load) -> Self {
+        Self::create(db).await;
         Self::start_over(std::slice::from_ref(db), load).await
     }
 
-    /// The same with the writers spread over several ways to one database.
+    /// The tables, empty.
+    pub async fn create(db: &Db) {
+        db.exec(
+            "CREATE TABLE ledger (id BIGINT NOT NULL PRIMARY KEY, uniq BIGINT NULL UNIQUE, \
+             val VARCHAR(200) NOT NULL, num BIGINT NOT NULL, writer INT NOT NULL); \
+             CREATE TABLE ledger_writer (writer INT NOT NULL PRIMARY KEY, txn BIGINT UNSIGNED NOT NULL)",
+        )
+        .await;
+    }
+
+    /// Rows in tables that are there, and writers at work on them, spread over several ways to one database.
     pub async fn start_over(places: &[Db], load: Load) -> Self {
         let db = &places[0];
         let seed = u64::from(rand::random::<u32>());
         eprintln!("ledger on {}: {load:?}, seed {seed}", db.name());
-        db.exec(
-            "CREATE TABLE ledger (id BIGINT NOT NULL PRIMARY KEY, uniq BIGINT NULL UNIQUE, \
-             val VARCHAR(200) NOT NULL, num BIGINT NOT NULL); \
-             CREATE TABLE ledger_writer (writer INT NOT NULL PRIMARY KEY, txn BIGINT UNSIGNED NOT NULL)",
-        )
-        .await;
         let (places, counts, desk) = (Arc::new(Mutex::new(places.to_vec())), Arc::default(), Arc::default());
         let stop = CancellationToken::new();
         let mut writers = JoinSet::new();
         for number in 1..=load.writers {
             let rows = change::first_rows(number, load.rows);
-            db.exec(&format!("INSERT INTO ledger_writer VALUES ({number}, 0)")).await;
-            for insert in change::inserts(&rows) {
+            db.exec(&format!("INSERT INTO ledger_writer (writer, txn) VALUES ({number}, 0)")).await;
+            for insert in change::inserts(number, &rows) {
                 db.exec(&insert).await;
             }
             let writer = Writer {

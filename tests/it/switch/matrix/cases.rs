@@ -12,6 +12,8 @@ use shardlift::workflow::switch::open::OPEN_POINTS;
 use shardlift::workflow::switch::plan::plan;
 use shardlift::workflow::switch::undo::UNDO_POINTS;
 
+use super::ground::Layout;
+
 /// Where the topology is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
@@ -20,8 +22,6 @@ pub enum Backend {
 }
 
 impl Backend {
-    pub const ALL: [Self; 2] = [Self::Sqlite, Self::Etcd];
-
     fn as_str(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
@@ -129,6 +129,7 @@ impl fmt::Display for At {
 /// One case. Its text is its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Case {
+    pub layout: Layout,
     pub backend: Backend,
     pub direction: Direction,
     pub at: At,
@@ -137,7 +138,10 @@ pub struct Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { backend, direction, at, fault } = self;
+        let Self { layout, backend, direction, at, fault } = self;
+        if *layout != Layout::Move {
+            write!(f, "{layout} ")?;
+        }
         write!(f, "{} {} {at} {fault}", backend.as_str(), direction.as_str().to_lowercase())
     }
 }
@@ -185,13 +189,22 @@ fn outside(backend: Backend) -> Vec<Fault> {
     faults
 }
 
+/// Where cases are played. A Reshard's topology is in a file or in etcd: that both serve is seen with MoveTables.
+pub const GROUNDS: [(Layout, Backend); 5] = [
+    (Layout::Move, Backend::Sqlite),
+    (Layout::Move, Backend::Etcd),
+    (Layout::TwoToFour, Backend::Sqlite),
+    (Layout::FourToTwo, Backend::Etcd),
+    (Layout::ThreeToTwo, Backend::Sqlite),
+];
+
 /// The whole matrix.
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
-    for backend in Backend::ALL {
+    for (layout, backend) in GROUNDS {
         for &direction in Direction::ALL {
             let mut add = |at, faults: &[Fault]| {
-                cases.extend(faults.iter().map(|&fault| Case { backend, direction, at, fault }));
+                cases.extend(faults.iter().map(|&fault| Case { layout, backend, direction, at, fault }));
             };
             for step in steps() {
                 add(At::Step(step), &[Fault::Error, Fault::KillBefore, Fault::KillAfter, Fault::LostAck]);
@@ -224,14 +237,18 @@ fn steps() -> Vec<Step> {
     })
 }
 
-/// What every run of the tests has: each step, killed before and after and its answer lost, in a file's topology; and a tenth
-/// of the rest, as `seed` has it.
+/// Of a Reshard's cases, besides one for each step.
+const SOME: usize = 8;
+
+/// What every run of the tests has of MoveTables: each step, killed before and after and its answer lost, in a file's topology;
+/// and a tenth of the rest, as `seed` has it.
 pub fn sample(seed: u64) -> Vec<Case> {
     let always = |case: &Case| {
         let known = matches!(case.fault, Fault::KillBefore | Fault::KillAfter | Fault::LostAck);
         known && case.backend == Backend::Sqlite && matches!(case.at, At::Step(_))
     };
-    let (mut chosen, mut rest): (Vec<_>, Vec<_>) = all().into_iter().partition(always);
+    let (mut chosen, mut rest): (Vec<_>, Vec<_>) =
+        all().into_iter().filter(|case| case.layout == Layout::Move).partition(always);
     // One direction each, in turns.
     let mut forward = false;
     chosen.retain(|case| case.direction == Direction::Forward);
@@ -245,6 +262,24 @@ pub fn sample(seed: u64) -> Vec<Case> {
     chosen
 }
 
+/// And of Reshards: one of them, with each step killed before or after or its answer lost, and a few of the rest.
+pub fn sample_of_shards(seed: u64) -> Vec<Case> {
+    let layouts = [Layout::TwoToFour, Layout::FourToTwo, Layout::ThreeToTwo];
+    let layout = layouts[usize::try_from(seed % 3).unwrap()];
+    let mut cases: Vec<_> = all().into_iter().filter(|case| case.layout == layout).collect();
+    cases.shuffle(&mut StdRng::seed_from_u64(seed));
+    let inside = |case: &Case| matches!(case.fault, Fault::KillBefore | Fault::KillAfter | Fault::LostAck);
+    let (of_steps, mut rest): (Vec<_>, Vec<_>) =
+        cases.into_iter().partition(|case| inside(case) && matches!(case.at, At::Step(_)));
+    let mut chosen = Vec::new();
+    for step in steps() {
+        chosen.extend(of_steps.iter().find(|case| case.at == At::Step(step)));
+    }
+    rest.truncate(SOME);
+    chosen.extend(rest);
+    chosen
+}
+
 #[test]
 fn the_matrix_has_every_step_with_every_fault_once() {
     let all = all();
@@ -253,10 +288,11 @@ fn the_matrix_has_every_step_with_every_fault_once() {
     for step in Step::ALL {
         for fault in ["error", "kill-before", "kill-after", "lost-ack", "lease-lost", "source-died", "target-replaced"]
         {
-            for place in ["sqlite forward", "sqlite backward", "etcd forward", "etcd backward"] {
+            for place in ["sqlite forward", "etcd backward", "2to4 sqlite forward", "4to2 etcd backward"] {
                 assert!(names.contains(&format!("{place} {step} {fault}")), "{place} {step} {fault}");
             }
         }
     }
-    println!("{} cases, {} of them in every run", all.len(), sample(1).len());
+    let (moves, shards) = (sample(1).len(), sample_of_shards(1).len());
+    println!("{} cases, {moves} and {shards} of them in every run", all.len());
 }

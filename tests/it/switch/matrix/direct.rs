@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::cases::Side;
+use super::ground::LANES;
 use super::servers::Primaries;
 use crate::harness::{Db, until};
 
@@ -19,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Fence, deadlock, lock wait.
 const REFUSALS: [u16; 3] = [super::super::FENCED, 1213, 1205];
 
-/// Table `direct` and its writer. A transaction inserts a row, and counts in the one before that was taken.
+/// Table `direct` and its writer. A transaction inserts a row of a lane, and counts in the lane's last one that was taken.
 #[derive(Debug)]
 pub struct Direct {
     rest: watch::Sender<bool>,
@@ -34,9 +35,18 @@ struct Told {
     next: i64,
     /// What each row's count must be.
     rows: BTreeMap<i64, i64>,
-    last: Option<i64>,
-    /// A transaction whose commit was not answered: its row, and the one it counted in.
-    open: Option<(i64, Option<i64>)>,
+    /// By lane.
+    last: BTreeMap<i64, i64>,
+    /// A transaction whose commit was not answered.
+    open: Option<Attempt>,
+}
+
+/// A transaction: its row, and the one it counts in.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    lane: i64,
+    id: i64,
+    before: Option<i64>,
 }
 
 impl Drop for Direct {
@@ -46,11 +56,6 @@ impl Drop for Direct {
 }
 
 impl Direct {
-    /// The table, made in `db`.
-    pub async fn create(db: &Db) {
-        db.exec("CREATE TABLE direct (id BIGINT PRIMARY KEY, n BIGINT NOT NULL)").await;
-    }
-
     /// One that does nothing.
     pub fn idle() -> Self {
         Self { rest: watch::Sender::default(), told: Arc::default(), task: tokio::spawn(std::future::ready(())) }
@@ -72,23 +77,24 @@ impl Direct {
         .await;
     }
 
-    /// While it rests: holds `db`, which has all there is, to what it was told.
-    pub async fn must_hold(&self, db: &Db) {
-        let found: BTreeMap<i64, i64> = db
-            .rows("SELECT id, n FROM direct")
-            .await
-            .into_iter()
-            .map(|row| (row[0].as_ref().unwrap().parse().unwrap(), row[1].as_ref().unwrap().parse().unwrap()))
-            .collect();
+    /// While it rests: holds `shards`, which have all there is, to what it was told.
+    pub async fn must_hold(&self, shards: &[Db]) {
+        let mut found = BTreeMap::new();
+        for db in shards {
+            for row in db.rows("SELECT id, n FROM direct").await {
+                let [id, n]: [i64; 2] = [0, 1].map(|at: usize| row[at].as_ref().unwrap().parse().unwrap());
+                assert_eq!(found.insert(id, n), None, "row {id} is on two shards");
+            }
+        }
         let mut told = self.told.lock().unwrap();
-        if let Some((id, before)) = told.open.take()
-            && found.contains_key(&id)
+        if let Some(attempt) = told.open.take()
+            && found.contains_key(&attempt.id)
         {
-            told.happened(id, before);
+            told.happened(attempt);
         }
         let wrong: Vec<_> = told.rows.iter().filter(|(id, n)| found.get(id) != Some(n)).collect();
         let extra: Vec<_> = found.iter().filter(|(id, _)| !told.rows.contains_key(id)).collect();
-        assert!(wrong.is_empty() && extra.is_empty(), "{}: told {wrong:?}, not told {extra:?}", db.name());
+        assert!(wrong.is_empty() && extra.is_empty(), "{} …: told {wrong:?}, not told {extra:?}", shards[0].name());
     }
 
     pub fn go_on(&self) {
@@ -102,19 +108,19 @@ impl Direct {
 }
 
 impl Told {
-    fn happened(&mut self, id: i64, before: Option<i64>) {
-        self.rows.insert(id, 0);
-        if let Some(n) = before.and_then(|before| self.rows.get_mut(&before)) {
+    fn happened(&mut self, attempt: Attempt) {
+        self.rows.insert(attempt.id, 0);
+        if let Some(n) = attempt.before.and_then(|before| self.rows.get_mut(&before)) {
             *n += 1;
         }
-        self.last = Some(id);
+        self.last.insert(attempt.lane, attempt.id);
     }
 }
 
 async fn write(primaries: Primaries, rest: watch::Sender<bool>, told: Arc<Mutex<Told>>) {
-    let mut conns: [Option<(usize, Conn)>; 2] = [None, None];
+    let mut conns: BTreeMap<(usize, usize), (usize, Conn)> = BTreeMap::new();
     let mut closed = rest.subscribe();
-    loop {
+    for lane in LANES.into_iter().cycle() {
         for side in [Side::Source, Side::Target] {
             if *rest.borrow() {
                 told.lock().unwrap().resting = true;
@@ -122,15 +128,20 @@ async fn write(primaries: Primaries, rest: watch::Sender<bool>, told: Arc<Mutex<
                 told.lock().unwrap().resting = false;
             }
             sleep(EVERY).await;
-            let (db, at) = primaries.db(side);
-            let kept = &mut conns[side as usize];
-            if kept.as_ref().is_none_or(|(known, _)| *known != at) {
-                *kept = timeout(PATIENCE, db.try_conn()).await.ok().and_then(Result::ok).map(|conn| (at, conn));
-            }
-            let Some((_, conn)) = kept else { continue };
-            resolve(conn, &told).await;
-            if !once(conn, &told).await {
-                *kept = None;
+            let lane = told.lock().unwrap().open.map_or(lane, |attempt| attempt.lane);
+            let shard = primaries.layout.shard_of(side, lane);
+            let (db, at) = primaries.db(side, shard);
+            let key = (side as usize, shard);
+            let mut conn = match conns.remove(&key) {
+                Some((known, conn)) if known == at => conn,
+                _ => match timeout(PATIENCE, db.try_conn()).await {
+                    Ok(Ok(conn)) => conn,
+                    Ok(Err(_)) | Err(_) => continue,
+                },
+            };
+            resolve(&mut conn, &told).await;
+            if once(&mut conn, &told, lane).await {
+                conns.insert(key, (at, conn));
             }
         }
     }
@@ -139,29 +150,31 @@ async fn write(primaries: Primaries, rest: watch::Sender<bool>, told: Arc<Mutex<
 /// Learns what became of a commit that was not answered. That the row is there says so; that it is not says nothing: it may
 /// be on its way from the other side, or not have been undone yet.
 async fn resolve(conn: &mut Conn, told: &Mutex<Told>) {
-    let Some((id, before)) = told.lock().unwrap().open else { return };
-    let asked = timeout(PATIENCE, conn.query_first::<i64, _>(format!("SELECT n FROM direct WHERE id = {id}"))).await;
+    let Some(attempt) = told.lock().unwrap().open else { return };
+    let sql = format!("SELECT n FROM direct WHERE id = {}", attempt.id);
+    let asked = timeout(PATIENCE, conn.query_first::<i64, _>(sql)).await;
     if let Ok(Ok(Some(_))) = asked {
         let mut told = told.lock().unwrap();
         told.open = None;
-        told.happened(id, before);
+        told.happened(attempt);
     }
 }
 
 /// One transaction; whether the connection still serves. None is begun while another one's fate is unknown.
-async fn once(conn: &mut Conn, told: &Mutex<Told>) -> bool {
-    let (id, last) = {
+async fn once(conn: &mut Conn, told: &Mutex<Told>, lane: i64) -> bool {
+    let attempt = {
         let mut told = told.lock().unwrap();
         if told.open.is_some() {
             return true;
         }
         told.next += 1;
-        (told.next, told.last)
+        Attempt { lane, id: told.next, before: told.last.get(&lane).copied() }
     };
     let work = async {
         conn.query_drop("BEGIN").await?;
-        conn.query_drop(format!("INSERT INTO direct VALUES ({id}, 0)")).await?;
-        if let Some(last) = last {
+        let Attempt { id, before, .. } = attempt;
+        conn.query_drop(format!("INSERT INTO direct VALUES ({id}, 0, {lane})")).await?;
+        if let Some(last) = before {
             conn.query_drop(format!("UPDATE direct SET n = n + 1 WHERE id = {last}")).await?;
         }
         Ok::<_, Error>(())
@@ -177,11 +190,11 @@ async fn once(conn: &mut Conn, told: &Mutex<Told>) -> bool {
     let mut told = told.lock().unwrap();
     match committed {
         Ok(Ok(())) => {
-            told.happened(id, last);
+            told.happened(attempt);
             true
         }
         Ok(Err(_)) | Err(_) => {
-            told.open = Some((id, last));
+            told.open = Some(attempt);
             false
         }
     }

@@ -1,4 +1,4 @@
-//! The two shards' servers, each a primary and a replica, and how one takes the other's place.
+//! The shards' servers, for each a primary and a replica, and how one takes the other's place.
 //!
 //! Commits wait for the replica (semi-sync), so that what a client was told survives a primary. A primary that was killed
 //! comes back as a replica; what it had and nobody was told of goes, with all its data.
@@ -10,65 +10,88 @@ use std::time::Duration;
 use shardlift::local::Mysqld;
 
 use super::cases::Side;
+use super::ground::Layout;
 use crate::harness::{Db, TestCluster, until};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The keyspace, and the database, of a side.
-pub fn keyspace(side: Side) -> &'static str {
-    match side {
-        Side::Source => "commerce",
-        Side::Target => "customer",
-    }
-}
-
 /// Which of each shard's servers is the primary. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Primaries {
-    dbs: Arc<Mutex<[[Db; 2]; 2]>>,
-    now: Arc<Mutex<[usize; 2]>>,
+    pub layout: Layout,
+    /// By side and shard.
+    dbs: Arc<[Vec<[Db; 2]>; 2]>,
+    now: Arc<Mutex<[Vec<usize>; 2]>>,
 }
 
 impl Primaries {
-    pub fn of(cluster: &TestCluster) -> Self {
+    pub fn of(cluster: &TestCluster, layout: Layout) -> Self {
         let dbs = [Side::Source, Side::Target].map(|side| {
-            let servers = cluster.tablets(keyspace(side));
-            [0, 1].map(|at| cluster.db(servers[at].1, keyspace(side)))
+            let keyspace = layout.keyspace(side);
+            let of_shard = |shard: &&str| {
+                let servers = cluster.tablets(keyspace, shard);
+                [0, 1].map(|at| cluster.db(servers[at].1, keyspace))
+            };
+            layout.shards(side).iter().map(of_shard).collect::<Vec<_>>()
         });
-        Self { dbs: Arc::new(Mutex::new(dbs)), now: Arc::default() }
+        let now = [0, 1].map(|side: usize| vec![0; dbs[side].len()]);
+        Self { layout, dbs: Arc::new(dbs), now: Arc::new(Mutex::new(now)) }
     }
 
-    /// The side's database on its primary, and which server that is.
-    pub fn db(&self, side: Side) -> (Db, usize) {
-        let now = self.now.lock().unwrap()[side as usize];
-        (self.dbs.lock().unwrap()[side as usize][now].clone(), now)
+    fn now(&self, side: Side, shard: usize) -> usize {
+        self.now.lock().unwrap()[side as usize][shard]
     }
 
-    /// The same on its replica.
-    pub fn replica(&self, side: Side) -> Db {
-        let now = self.now.lock().unwrap()[side as usize];
-        self.dbs.lock().unwrap()[side as usize][1 - now].clone()
+    /// A shard's database on its primary, and which server that is.
+    pub fn db(&self, side: Side, shard: usize) -> (Db, usize) {
+        let now = self.now(side, shard);
+        (self.dbs[side as usize][shard][now].clone(), now)
+    }
+
+    /// A side's databases on their primaries.
+    pub fn all(&self, side: Side) -> Vec<Db> {
+        (0..self.dbs[side as usize].len()).map(|shard| self.db(side, shard).0).collect()
+    }
+
+    /// A shard's database on its replica.
+    fn replica(&self, side: Side, shard: usize) -> Db {
+        self.dbs[side as usize][shard][1 - self.now(side, shard)].clone()
     }
 }
 
-/// The servers of one side.
+/// The servers of one shard.
 pub struct Servers<'a> {
     cluster: &'a TestCluster,
     primaries: &'a Primaries,
     side: Side,
+    shard: usize,
 }
 
 impl<'a> Servers<'a> {
-    pub fn of(cluster: &'a TestCluster, primaries: &'a Primaries, side: Side) -> Self {
-        Self { cluster, primaries, side }
+    pub fn of(cluster: &'a TestCluster, primaries: &'a Primaries, side: Side, shard: usize) -> Self {
+        Self { cluster, primaries, side, shard }
     }
 
     fn now(&self) -> usize {
-        self.primaries.now.lock().unwrap()[self.side as usize]
+        self.primaries.now(self.side, self.shard)
+    }
+
+    fn names(&self) -> (&'static str, &'static str) {
+        let layout = self.primaries.layout;
+        (layout.keyspace(self.side), layout.shards(self.side)[self.shard])
+    }
+
+    fn db(&self) -> Db {
+        self.primaries.db(self.side, self.shard).0
+    }
+
+    fn replica(&self) -> Db {
+        self.primaries.replica(self.side, self.shard)
     }
 
     fn server(&self, at: usize) -> (String, &'a Mysqld) {
-        self.cluster.tablets(keyspace(self.side)).swap_remove(at)
+        let (keyspace, shard) = self.names();
+        self.cluster.tablets(keyspace, shard).swap_remove(at)
     }
 
     /// The primary's server.
@@ -79,7 +102,7 @@ impl<'a> Servers<'a> {
     /// The replica takes over in good order; the former primary is its replica then.
     pub async fn replace(&self) {
         let (old, new) = (self.server(self.now()).1, self.server(1 - self.now()).1);
-        let (old_db, new_db) = (self.primaries.db(self.side).0, self.primaries.replica(self.side));
+        let (old_db, new_db) = (self.db(), self.replica());
         old_db.exec("SET GLOBAL super_read_only = ON").await;
         let set = old_db.value("SELECT @@global.gtid_executed").await;
         assert_eq!(new_db.value(&format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{set}', 60)")).await, "0");
@@ -90,7 +113,7 @@ impl<'a> Servers<'a> {
     /// The primary is killed, and the replica takes over with all that it was sent.
     pub async fn die(&self) {
         let new = self.server(1 - self.now()).1;
-        let new_db = self.primaries.replica(self.side);
+        let new_db = self.replica();
         self.primary().kill9().await.unwrap();
         new_db.exec("STOP REPLICA IO_THREAD").await;
         let status = new_db.named("SHOW REPLICA STATUS").await;
@@ -102,9 +125,9 @@ impl<'a> Servers<'a> {
     async fn hand_over(&self, new: &Mysqld) {
         new.promote().await.unwrap();
         let at = 1 - self.now();
-        let (alias, shard) = (self.server(at).0, format!("{}/0", keyspace(self.side)));
-        self.cluster.shardlift().must(&format!("shard set-primary {shard} {alias}")).await;
-        self.primaries.now.lock().unwrap()[self.side as usize] = at;
+        let (alias, (keyspace, shard)) = (self.server(at).0, self.names());
+        self.cluster.shardlift().must(&format!("shard set-primary {keyspace}/{shard} {alias}")).await;
+        self.primaries.now.lock().unwrap()[self.side as usize][self.shard] = at;
     }
 
     /// A killed primary comes back, as the replica.
@@ -116,7 +139,7 @@ impl<'a> Servers<'a> {
         fs::write(&settings, format!("{usual}super_read_only=ON\n")).unwrap();
         old.restart().await.unwrap();
         fs::write(&settings, usual).unwrap();
-        let (old_db, new_db) = (self.primaries.replica(self.side), self.primaries.db(self.side).0);
+        let (old_db, new_db) = (self.replica(), self.db());
         let had = old_db.value("SELECT @@global.gtid_executed").await;
         let has = new_db.value("SELECT @@global.gtid_executed").await;
         if new_db.value(&format!("SELECT GTID_SUBSET('{had}', '{has}')")).await == "0" {
@@ -145,7 +168,7 @@ impl<'a> Servers<'a> {
 
     /// Waits until the replica acknowledges commits again.
     pub async fn whole(&self) {
-        let primary = self.primaries.db(self.side).0;
+        let primary = self.db();
         until("semi-synchronous replication is on", PATIENCE, async || {
             let status = primary.rows("SHOW STATUS LIKE 'Rpl_semi_sync_source_status'").await;
             if status[0][1].as_deref() == Some("ON") { Ok(()) } else { Err(format!("{status:?}")) }

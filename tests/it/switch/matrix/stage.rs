@@ -1,5 +1,5 @@
-//! Where cases are played one after another: two replicated shards, two engines, two gateways, writers through them and one
-//! round them, and a workflow that is switched there and back.
+//! Where cases are played one after another: replicated shards, two engines, two gateways, writers through them and one round
+//! them, and a workflow that is switched there and back.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep};
 
 use super::cases::{Backend, Case, Fault, Side};
 use super::direct::Direct;
-use super::servers::{Primaries, Servers, keyspace};
+use super::ground::{LANES, Layout};
+use super::servers::{Primaries, Servers};
 use crate::harness::{Db, Gateway, Ledger, Load, Running, Shardlift, TestCluster, until};
 use crate::scenario::{PATIENCE, WHICH};
 
-pub const TABLES: [&str; 3] = ["ledger", "ledger_writer", "direct"];
 /// Longer than an engine's lease (3 s) and its take-over.
 const SILENCE: Duration = Duration::from_millis(4_500);
 /// How long a case may take to come to its point.
@@ -38,6 +38,7 @@ pub struct Played {
 }
 
 pub struct Stage {
+    pub layout: Layout,
     pub backend: Backend,
     pub cluster: TestCluster,
     pub primaries: Primaries,
@@ -49,11 +50,14 @@ pub struct Stage {
     points: PathBuf,
     held: PathBuf,
     number: usize,
+    /// Cases so far: faults go round the shards.
+    turn: usize,
 }
 
 impl Stage {
-    pub async fn start(backend: Backend) -> Self {
+    pub async fn start(layout: Layout, backend: Backend) -> Self {
         let cluster = TestCluster::with(|spec| {
+            layout.declare(spec);
             spec.etcd = backend == Backend::Etcd;
             spec.replicas = 1;
             spec.semi_sync = Some(Duration::from_secs(10));
@@ -66,16 +70,18 @@ impl Stage {
             .to_vec();
         })
         .await;
-        let primaries = Primaries::of(&cluster);
+        let primaries = Primaries::of(&cluster, layout);
         let (points, held) = (cluster.folder().join("points"), cluster.folder().join("held"));
         let shardlift = cluster.shardlift().with("SHARDLIFT_FAILPOINTS", &format!("@{}", points.display()));
+        layout.make_tables(&cluster, &shardlift, &primaries.all(Side::Source)).await;
         let gateways = [cluster.gateway("").await, cluster.gateway("").await];
-        let apps: Vec<_> = gateways.iter().map(|gateway| super::through(gateway, "commerce")).collect();
-        Direct::create(&primaries.db(Side::Source).0).await;
-        let ledger = Ledger::start_over(&apps, Load { writers: 4, rows: 60, rate: Some(60) }).await;
+        let home = layout.keyspace(Side::Source);
+        let apps: Vec<_> = gateways.iter().map(|gateway| super::through(gateway, home)).collect();
+        let ledger = Ledger::start_over(&apps, Load { writers: LANES.len() as u32, rows: 60, rate: Some(60) }).await;
         // Before the first switch the target is fenced by nothing, and nobody may write there.
-        let flags = format!("--source-keyspace commerce --tables {} --wait running", TABLES.join(","));
+        let start = format!("{} start {WHICH} {} --wait running", layout.command(), layout.start_flags());
         let mut stage = Self {
+            layout,
             direct: Direct::idle(),
             backend,
             cluster,
@@ -87,10 +93,11 @@ impl Stage {
             points,
             held,
             number: 0,
+            turn: 0,
         };
         stage.whole().await;
         stage.man().await;
-        stage.shardlift.must(&format!("movetables start {WHICH} {flags}")).await;
+        stage.shardlift.must(&start).await;
         stage.switch().await;
         stage.direct = Direct::start(&stage.primaries);
         stage
@@ -135,7 +142,7 @@ impl Stage {
     /// A switch without a fault.
     pub async fn switch(&self) {
         let verb = Self::verb(self.next_direction().await);
-        self.shardlift.must(&format!("movetables {verb} {WHICH}")).await;
+        self.shardlift.must(&format!("{} {verb} {WHICH}", self.layout.command())).await;
     }
 
     /// Two engines, one that carries the workflow and one that stands by.
@@ -162,20 +169,25 @@ impl Stage {
         &self.engines[found.await]
     }
 
-    pub fn servers(&self, side: Side) -> Servers<'_> {
-        Servers::of(&self.cluster, &self.primaries, side)
+    /// The servers of the shard whose turn it is.
+    fn servers(&self, side: Side) -> Servers<'_> {
+        let shard = self.turn % self.layout.shards(side).len();
+        Servers::of(&self.cluster, &self.primaries, side, shard)
     }
 
     /// Every replica follows its primary.
     async fn whole(&self) {
         for side in [Side::Source, Side::Target] {
-            self.servers(side).whole().await;
+            for shard in 0..self.layout.shards(side).len() {
+                Servers::of(&self.cluster, &self.primaries, side, shard).whole().await;
+            }
         }
     }
 
     /// Plays `case`: the fault, and what follows it. Panics where that is not as it must be.
     pub async fn play(&mut self, case: &Case) -> Played {
         let began = Instant::now();
+        self.turn += 1;
         self.man().await;
         self.whole().await;
         assert_eq!(self.next_direction().await, case.direction);
@@ -185,7 +197,7 @@ impl Stage {
         let verb = Self::verb(case.direction);
         let mut tries = 0;
         let asked = loop {
-            let asked = self.shardlift.start("ask", &format!("movetables {verb} {WHICH}"));
+            let asked = self.shardlift.start("ask", &format!("{} {verb} {WHICH}", self.layout.command()));
             match self.reached(case, before).await {
                 true => break asked,
                 // On a machine that is too busy the pause may end before its time. Then nothing has happened yet.
@@ -319,9 +331,9 @@ impl Stage {
         }
     }
 
-    /// A side's database, on its primary.
-    pub fn db(&self, side: Side) -> Db {
-        self.primaries.db(side).0
+    /// A side's databases, on their primaries.
+    pub fn dbs(&self, side: Side) -> Vec<Db> {
+        self.primaries.all(side)
     }
 
     /// Ends it, and keeps its folder.
@@ -333,7 +345,7 @@ impl Stage {
     pub async fn end(self) {
         self.switch().await;
         self.ledger.wait_for(10, PATIENCE).await;
-        println!("{}: {} taken by the bypassing writer", keyspace(Side::Source), self.direct.taken());
+        println!("{}: {} taken by the bypassing writer", self.layout, self.direct.taken());
         for (_, engine) in self.engines {
             engine.stop().await;
         }
