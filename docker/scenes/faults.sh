@@ -38,8 +38,8 @@ a_gateway_is_killed() {
     saw "$began" --expect "$LOST"
 }
 
-# Everything is restarted in order, one by one, as for an upgrade; a server's container is made anew then, under another host
-# name, which a replica's is here. Servers of MySQL are away meanwhile: their clients wait.
+# Everything is restarted in order, one by one, as for an upgrade. A replica gets a new container, as from a new image, and so
+# another host name. Primaries are away meanwhile: their clients wait.
 everything_is_restarted() {
     local began service
     for service in engine1 engine2 gateway1 gateway2 etcd1 etcd2 etcd3 commerce-replica customer-replica; do
