@@ -38,12 +38,16 @@ a_gateway_is_killed() {
     saw "$began" --expect "$LOST"
 }
 
-# Everything is restarted in order, one by one, as for an upgrade. Servers of MySQL are away meanwhile: their clients wait.
+# Everything is restarted in order, one by one, as for an upgrade. A replica gets a new container, as from a new image, and so
+# another host name. Primaries are away meanwhile: their clients wait.
 everything_is_restarted() {
     local began service
     for service in engine1 engine2 gateway1 gateway2 etcd1 etcd2 etcd3 commerce-replica customer-replica; do
         began=$(now)
-        restart $service
+        case $service in
+        *-replica) make_anew $service ;;
+        *) restart $service ;;
+        esac
         echo "  $service took $(since "$began") s"
         case $service in
         gateway*) saw "$began" --expect "$LOST" ;;
@@ -85,6 +89,14 @@ restart() {
     # 143: by SIGTERM, as etcd and HAProxy do.
     [ "$code" = 0 ] || [ "$code" = 143 ] || { echo "$1 ended with $code"; return 1; }
     start_again "$1"
+    healthy "$1"
+}
+
+make_anew() {
+    local before
+    before=$(docker inspect -f '{{.Id}}' "$(container "$1")")
+    compose up -d --no-deps --force-recreate "$1" >/dev/null 2>&1
+    [ "$(docker inspect -f '{{.Id}}' "$(container "$1")")" != "$before" ]
     healthy "$1"
 }
 

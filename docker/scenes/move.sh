@@ -118,10 +118,7 @@ every_acknowledged_write_is_there_once() {
     local places=() place
     compose stop load shop >/dev/null 2>&1
     for place in "$NEW" "$OLD"; do
-        places+=("$place")
-        if [[ $place = *-primary/* ]]; then
-            places+=("${place/-primary/-replica}")
-        fi
+        places+=("$place" "${place//-primary/-replica}")
     done
     operator /app/check "${places[@]}" | tail -n ${#places[@]} | sed 's/^/  /'
 }

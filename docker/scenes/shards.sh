@@ -18,17 +18,22 @@ a_keyspace_is_declared_sharded() {
 
 numbered_by_sequence() { [ "$(operator /app/sql customer-primary customer 'SELECT MAX(order_id) >= 1000000 FROM corder')" = 1 ]; }
 
-# Servers of their own, which serve nothing yet.
+# Servers of their own, which serve nothing yet: as many as the shard has that they will replace.
 shards_are_added() {
-    local began shard
+    local began shard name range uid
     began=$(now)
-    compose up -d customer-low customer-high >/dev/null 2>&1
+    compose up -d customer-{low,high}-{primary,replica} >/dev/null 2>&1
     for shard in low:-80:210 high:80-:220; do
         IFS=: read -r name range uid <<<"$shard"
-        healthy "customer-$name"
+        healthy "customer-$name-primary"
+        healthy "customer-$name-replica"
         shardlift shard add "customer/$range" >/dev/null
-        shardlift tablet add "zone1-$uid" --keyspace customer --shard="$range" --type PRIMARY --mysql "customer-$name:3306" >/dev/null
+        tablet "$uid" PRIMARY "customer-$name-primary"
+        tablet "$((uid + 1))" REPLICA "customer-$name-replica"
     done
     shardlift shard list customer | sed 's/^/  /'
     saw "$began"
 }
+
+# tablet UID TYPE HOST: of the shard at hand.
+tablet() { shardlift tablet add "zone1-$1" --keyspace customer --shard="$range" --type "$2" --mysql "$3:3306" >/dev/null; }

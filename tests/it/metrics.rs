@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::harness::{Shardlift, TestCluster, until};
-use crate::scenario::{Move, PATIENCE};
+use crate::scenario::{Move, PATIENCE, WHICH};
 
 const TABLES: &str = "
     CREATE TABLE a (id INT PRIMARY KEY, v INT NOT NULL); INSERT INTO a VALUES (1, 1), (2, 2);
@@ -137,4 +137,31 @@ async fn an_engine_shows_its_numbers_and_its_health() {
     engine.stop().await;
     sleep(Duration::from_millis(100)).await;
     assert!(TcpStream::connect(&http).await.is_err(), "somebody still listens");
+}
+
+/// How a switch ended is counted by the engine that has brought it to its end, whichever began it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_that_is_taken_over_is_counted() {
+    let cluster = TestCluster::start().await;
+    cluster.source_db().exec(TABLES).await;
+    let shardlift = cluster.shardlift();
+    let dying = |point: &str| shardlift.with("SHARDLIFT_FAILPOINTS", &format!("{point}=kill"));
+    let switch = format!("movetables switch-traffic {WHICH}");
+    let ended = |how: &str| format!("switches_total{{{WORKFLOW},outcome=\"{how}\"}}");
+
+    let engine = dying("after-close").engine("one").await;
+    let moved = Move::start(&cluster, "a,b", "--wait running").await;
+    let asked = shardlift.start("undone", &switch);
+    assert!(!engine.ended().await.success());
+    let engine = dying("before-open").engine("two").await;
+    assert!(!asked.ended().await.success());
+    sees(&address(&shardlift, "two").await, &ended("undone"), |one| one == 1.0).await;
+
+    moved.state("Running").await;
+    let asked = shardlift.start("done", &switch);
+    assert!(!engine.ended().await.success());
+    let engine = shardlift.engine("three").await;
+    assert!(asked.ended().await.success());
+    sees(&address(&shardlift, "three").await, &ended("done"), |one| one == 1.0).await;
+    engine.stop().await;
 }

@@ -37,7 +37,6 @@ impl Runner {
                 streaming
             }
             Ok(Ending::Committed { pause, streaming }) => {
-                self.standing.counts().switched("done");
                 if request.writes() {
                     self.standing.begin_anew();
                 }
@@ -50,8 +49,7 @@ impl Runner {
                 streaming
             }
             Ok(Ending::Undo(why)) => {
-                self.standing.counts().switched("undone");
-                if let Err(error) = undo::undo(&self.desk, &self.credentials, &self.failpoints, &why).await {
+                if let Err(error) = self.undo(&why).await {
                     tracing::warn!(%error, why, "the switch cannot be undone yet");
                 }
                 None
@@ -70,9 +68,9 @@ impl Runner {
             Phase::Asked => return self.still_waiting(record, switch).await,
             Phase::Doing { step } => {
                 let why = format!("the engine that carried it out came no further than step {step}");
-                undo::undo(&self.desk, &self.credentials, &self.failpoints, &why).await
+                self.undo(&why).await
             }
-            Phase::Undoing { why } => undo::undo(&self.desk, &self.credentials, &self.failpoints, why).await,
+            Phase::Undoing { why } => self.undo(why).await,
             Phase::Finishing => return self.bring_to_its_end(record, switch).await,
             Phase::Done | Phase::Undone { .. } => return Ok(true),
         };
@@ -80,6 +78,14 @@ impl Runner {
             Ok(()) => Ok(false),
             Err(error) => self.trouble(format!("undoing the switch: {error}")).await.map(|()| false),
         }
+    }
+
+    /// An outcome is counted by the engine that writes it down, whichever began the switch.
+    async fn undo(&self, why: &str) -> Result<(), SwitchError> {
+        if undo::undo(&self.desk, &self.credentials, &self.failpoints, why).await? {
+            self.standing.counts().switched("undone");
+        }
+        Ok(())
     }
 
     /// A wish needs a running stream; it does not wait for one for ever.
@@ -95,7 +101,10 @@ impl Runner {
             if message.is_empty() { "it was not started in time" } else { &message }
         );
         match turn(&self.desk, &Phase::Undone { why }, false).await {
-            Ok(_) => Ok(false),
+            Ok(_) => {
+                self.standing.counts().switched("refused");
+                Ok(false)
+            }
             Err(error) => self.trouble(format!("refusing the switch: {error}")).await.map(|()| false),
         }
     }
@@ -133,10 +142,13 @@ impl Runner {
     pub(super) async fn finish(&self, warning: Option<String>) -> Result<(), SwitchError> {
         let opened = self.opened.as_ref();
         let pause = opened.and_then(|opened| opened.pause);
+        let mut ended = false;
         self.desk
             .change(|record| {
                 let stays = record.flow();
-                if let Some(switch) = record.switch.as_mut().filter(|switch| switch.phase == Phase::Finishing) {
+                let switch = record.switch.as_mut().filter(|switch| switch.phase == Phase::Finishing);
+                ended = switch.is_some();
+                if let Some(switch) = switch {
                     switch.phase = Phase::Done;
                     switch.at = now();
                     switch.pause_ms = pause.map(|pause| pause.as_millis() as u64);
@@ -149,6 +161,9 @@ impl Runner {
                 }
             })
             .await?;
+        if ended {
+            self.standing.counts().switched("done");
+        }
         self.desk
             .log(&match pause {
                 Some(pause) => format!("switch done; writes were held for {} ms", pause.as_millis()),

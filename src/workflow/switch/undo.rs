@@ -44,15 +44,15 @@ pub async fn turn(desk: &Desk, phase: &Phase, committed: bool) -> Result<Version
 }
 
 /// Brings everything back to before the switch. The first act is the record's: a commit still under way compares it, and so
-/// comes to nothing.
+/// comes to nothing. False: there was none, or it is committed.
 pub async fn undo(
     desk: &Desk,
     credentials: &Credentials,
     failpoints: &Failpoints,
     why: &str,
-) -> Result<(), SwitchError> {
+) -> Result<bool, SwitchError> {
     let record = turn(desk, &Phase::Undoing { why: why.to_owned() }, false).await?.record;
-    let Some(switch) = record.open_switch().filter(|switch| switch.phase != Phase::Finishing) else { return Ok(()) };
+    let Some(switch) = record.open_switch().filter(|switch| switch.phase != Phase::Finishing) else { return Ok(false) };
     reach(failpoints, UNDO_POINTS[0]).await?;
     if switch.request.writes() {
         reopen(desk, credentials, failpoints, &record, switch.request.direction).await?;
@@ -60,7 +60,7 @@ pub async fn undo(
     reach(failpoints, UNDO_POINTS[2]).await?;
     desk.log(&format!("switch undone: {why}")).await?;
     turn(desk, &Phase::Undone { why: why.to_owned() }, false).await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Opens the side that a switch of writes has closed, or may have, and takes down what it has put up.
