@@ -32,9 +32,19 @@ pub struct Stage {
 impl Stage {
     /// Starts them; `settings` are further arguments of both servers.
     pub async fn up(servers: &Servers, settings: &[&str]) -> Result<Self> {
+        Self::altered(servers, settings, |_| Ok(())).await
+    }
+
+    /// Starts a cluster that `alter` has made another one.
+    pub async fn altered(
+        servers: &Servers,
+        settings: &[&str],
+        alter: impl FnOnce(&mut ClusterSpec) -> Result<()>,
+    ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("shardlift-bench-").tempdir()?;
         let mut spec = ClusterSpec::commerce_and_customer(folder.path().join("cluster"))?;
         spec.extra_args = settings.iter().map(ToString::to_string).collect();
+        alter(&mut spec)?;
         Ok(Self { cluster: Cluster::up(spec, servers, &()).await?, folder })
     }
 

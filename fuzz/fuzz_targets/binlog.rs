@@ -14,7 +14,7 @@ use shardlift::mysql::binlog::event::{Event, kind};
 use shardlift::mysql::binlog::form::{Form, char_len, types};
 use shardlift::mysql::binlog::payload::Unpacker;
 use shardlift::mysql::binlog::table_map::{MapColumn, TableMap};
-use shardlift::mysql::binlog::{SourceEvent, Tables};
+use shardlift::mysql::binlog::{Assemble, SourceEvent, Tables};
 
 /// Unpacked bytes of one input: compression makes any number of them.
 const UNPACKED: usize = 1 << 20;

@@ -7,7 +7,7 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use libfuzzer_sys::fuzz_target;
-use shardlift::gateway::client::password::Hash;
+use shardlift::gateway::client::password::PasswordHash;
 use shardlift::model::fence::FenceTrigger;
 use shardlift::model::{Gtid, GtidSet, KeyRange};
 use shardlift::sharding::vschema::{self, KeyspaceSchema, TableRef};
@@ -15,7 +15,7 @@ use shardlift::sharding::{Target, rules};
 
 fuzz_target!(|input: &[u8]| {
     let Some((kind, bytes)) = input.split_first() else { return };
-    let _ = Hash::parse(bytes);
+    let _ = PasswordHash::parse(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match kind % 8 {
         0 => {

@@ -8,12 +8,13 @@
 //! - A statement goes to every shard that may have rows it is about, and what is answered is what one server with all rows
 //!   would answer; else it is refused with the reason.
 //! - A row is written only to the shard of its keyspace id.
-//! - Texts are changed by splicing; the parser's tree is never printed.
+//! - Texts are changed by splicing; the parser's tree is never printed, nor walked where its depth might not fit ([`depth`]).
 
 pub mod bind;
 pub mod blocks;
 pub mod cache;
 pub mod catalog;
+mod depth;
 pub mod insert;
 pub mod keys;
 pub mod query;
@@ -73,6 +74,13 @@ pub enum Work {
 
 /// Plans a statement. An error says why it is refused.
 pub fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>) -> Result<Plan, String> {
+    if !text.closed {
+        return Err("a quote in it has no end".into());
+    }
+    depth::with_room(text, || by_kind(statement, text, catalog))
+}
+
+fn by_kind(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>) -> Result<Plan, String> {
     match &statement.kind {
         Kind::Dml(Dml::Insert | Dml::Replace) => insert::plan(statement, text, catalog),
         Kind::Query => query::plan(statement, text, catalog),

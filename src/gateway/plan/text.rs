@@ -24,6 +24,8 @@ pub struct Text<'a> {
     pub tokens: Vec<Token>,
     /// Which of them are `?`.
     pub parameters: Vec<usize>,
+    /// Whether each quote has its end: else what is behind the text would belong to it.
+    pub closed: bool,
 }
 
 impl<'a> Text<'a> {
@@ -42,7 +44,7 @@ impl<'a> Text<'a> {
             tokens.pop();
         }
         let parameters = (0..tokens.len()).filter(|at| tokens.get(*at).is_some_and(|token| token.is_symbol(b'?')));
-        Self { sql, mode, parameters: parameters.collect(), tokens }
+        Self { sql, mode, parameters: parameters.collect(), tokens, closed: !lexer.unclosed }
     }
 
     /// A token's bytes.
@@ -130,10 +132,12 @@ impl<'a> Text<'a> {
         parts
     }
 
-    /// What a plan is kept by: the text with its values lifted out, which differ in kind only.
+    /// What a plan is kept by: the text with its values lifted out, which differ in kind only. All else that a plan rests on
+    /// is in it: which tokens make one, which stand in a version comment, and whether the last text has its end.
     pub fn key(&self) -> Vec<u8> {
         let mut key = Vec::with_capacity(self.sql.len().min(4096) + 8);
-        key.push(u8::from(self.mode.ansi_quotes) << 1 | u8::from(self.mode.no_backslash_escapes));
+        let Self { mode, closed, .. } = self;
+        key.push(u8::from(*closed) << 2 | u8::from(mode.ansi_quotes) << 1 | u8::from(mode.no_backslash_escapes));
         for (at, token) in self.tokens.iter().enumerate() {
             match token.kind {
                 TokenKind::Text => key.extend_from_slice(b"\x01s"),
@@ -141,7 +145,7 @@ impl<'a> Text<'a> {
                 TokenKind::Number => key.extend_from_slice(b"\x01n"),
                 _ => key.extend_from_slice(self.bytes(at)),
             }
-            key.push(0);
+            key.push(u8::from(token.in_version) << 1 | u8::from(self.touches(at)));
         }
         key
     }
@@ -241,6 +245,9 @@ mod tests {
         assert_eq!(key("SELECT * FROM t WHERE a = 1"), key("SELECT  *  FROM t WHERE a=234 -- x"));
         assert_ne!(key("SELECT * FROM t WHERE a = 1"), key("SELECT * FROM t WHERE a = '1'"));
         assert_ne!(key("SELECT * FROM t WHERE a = 1"), key("SELECT * FROM t WHERE a = 1.5"));
+        assert_ne!(key("SELECT * FROM t WHERE a = 'x'"), key("SELECT * FROM t WHERE a = 'x"));
+        assert_ne!(key("SELECT * FROM t WHERE a <= 1"), key("SELECT * FROM t WHERE a < = 1"));
+        assert_ne!(key("SELECT * FROM t ORDER BY a"), key("SELECT * FROM t /*! ORDER BY a */"));
     }
 
     #[test]

@@ -77,12 +77,14 @@ pub(in crate::gateway) struct Lexer<'a> {
     /// Whether `$tag$ … $tag$` is a text. Only the programs of CREATE statements may be written so, and older servers
     /// take `$tag$` for a name: so it is off until somebody who saw CREATE turns it on.
     pub(super) dollar_quotes: bool,
+    /// Whether a quote was opened and never closed.
+    pub(in crate::gateway) unclosed: bool,
 }
 
 impl<'a> Lexer<'a> {
     pub(in crate::gateway) fn new(sql: &'a [u8], mode: SqlMode) -> Self {
         let (name_end, dot_end) = (usize::MAX, usize::MAX);
-        Self { sql, mode, at: 0, in_version: false, name_end, dot_end, dollar_quotes: false }
+        Self { sql, mode, at: 0, in_version: false, name_end, dot_end, dollar_quotes: false, unclosed: false }
     }
 
     pub(super) fn sql(&self) -> &'a [u8] {
@@ -202,6 +204,7 @@ impl<'a> Lexer<'a> {
             }
         }
         self.at = self.sql.len();
+        self.unclosed = true;
         kind
     }
 
