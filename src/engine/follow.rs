@@ -4,11 +4,12 @@
 //! - A batch is applied only when all its transactions are in the source's `gtid_executed`: an event may arrive before
 //!   its commit is safe, and be lost in a failover (design §4.1).
 //! - Tables of which no chunk was read yet are not decoded: their chunks will be read behind a later barrier. But parents of
-//!   cascading foreign keys are, from the first: a change of theirs must say that what it cascaded to was logged.
+//!   cascading foreign keys are, from the first: a change of theirs must say that what it cascaded to was logged. And XA on
+//!   them stops the stream as on all moved tables: a barrier does not make prepared rows visible.
 //! - A DDL statement on a moved table is passed only as `--on-ddl` says; the position never moves over one silently. It is
 //!   never run on a target that other sources feed too: what it does, it does to their rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -167,7 +168,8 @@ impl Follower<'_> {
     async fn open(&self) -> Result<Tail, EngineError> {
         let from = self.targets.position();
         let side = &self.source.side;
-        let tables = Arc::new(Decoded { database: side.database.to_string(), tables: self.tables.clone() });
+        let (database, moved) = (side.database.to_string(), self.moved.iter().cloned().collect());
+        let tables = Arc::new(Decoded { database, tables: self.tables.clone(), moved });
         let options =
             BinlogOptions { heartbeat: HEARTBEAT, piece_bytes: PIECE_BYTES, ..BinlogOptions::new(from, tables) };
         let reader = BinlogReader::open(side.binlog().await?, options).await?;
@@ -334,11 +336,12 @@ async fn execute_on(writer: &Writer, ddl: &Ddl) -> Result<(), EngineError> {
     }
 }
 
-/// The moved tables that are decoded, as the reader asks for them.
+/// The moved tables as the reader asks for them, and those of them that are decoded.
 #[derive(Debug)]
 struct Decoded {
     database: String,
     tables: HashMap<TableName, Arc<TableDef>>,
+    moved: HashSet<TableName>,
 }
 
 impl Tables for Decoded {
@@ -347,6 +350,10 @@ impl Tables for Decoded {
             return None;
         }
         self.tables.get(&TableName::new(table).ok()?).cloned()
+    }
+
+    fn is_moved(&self, database: &str, table: &str) -> bool {
+        database == self.database && TableName::new(table).is_ok_and(|table| self.moved.contains(&table))
     }
 }
 
