@@ -134,6 +134,19 @@ pub enum EngineError {
         /// What.
         statement: String,
     },
+    /// The same where the target has rows of other source shards too, whatever `--on-ddl` says but IGNORE.
+    #[error(
+        "at GTID {gtid} the source ran DDL that touches a moved table: `{statement}`. Nothing after it was applied. It is \
+         never run on the target, which holds rows of other source shards too: what it does to all rows it must not do to \
+         theirs. Make the same change on every source shard; on the target change columns and keys once, and rows only \
+         where they are this shard's; then `workflow resume --skip-ddl {gtid}`, and so at each shard's GTID; or cancel"
+    )]
+    DdlOfOneSource {
+        /// Where.
+        gtid: String,
+        /// What.
+        statement: String,
+    },
     /// A DDL statement could not be run on the target, with `--on-ddl EXEC`.
     #[error(
         "at GTID {gtid} the DDL `{statement}` failed on the target: {reason}. Nothing after it was applied. Make the change \
@@ -299,6 +312,7 @@ impl EngineError {
             | Self::NullInKey(_)
             | Self::Schema(_)
             | Self::Ddl { .. }
+            | Self::DdlOfOneSource { .. }
             | Self::DdlFailed { .. }
             | Self::Table { .. }
             | Self::Mapping(_)

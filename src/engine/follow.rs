@@ -4,10 +4,12 @@
 //! - A batch is applied only when all its transactions are in the source's `gtid_executed`: an event may arrive before
 //!   its commit is safe, and be lost in a failover (design §4.1).
 //! - Tables of which no chunk was read yet are not decoded: their chunks will be read behind a later barrier. But parents of
-//!   cascading foreign keys are, from the first: a change of theirs must say that what it cascaded to was logged.
-//! - A DDL statement on a moved table is passed only as `--on-ddl` says; the position never moves over one silently.
+//!   cascading foreign keys are, from the first: a change of theirs must say that what it cascaded to was logged. And XA on
+//!   them stops the stream as on all moved tables: a barrier does not make prepared rows visible.
+//! - A DDL statement on a moved table is passed only as `--on-ddl` says; the position never moves over one silently. It is
+//!   never run on a target that other sources feed too: what it does, it does to their rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -166,7 +168,8 @@ impl Follower<'_> {
     async fn open(&self) -> Result<Tail, EngineError> {
         let from = self.targets.position();
         let side = &self.source.side;
-        let tables = Arc::new(Decoded { database: side.database.to_string(), tables: self.tables.clone() });
+        let (database, moved) = (side.database.to_string(), self.moved.iter().cloned().collect());
+        let tables = Arc::new(Decoded { database, tables: self.tables.clone(), moved });
         let options =
             BinlogOptions { heartbeat: HEARTBEAT, piece_bytes: PIECE_BYTES, ..BinlogOptions::new(from, tables) };
         let reader = BinlogReader::open(side.binlog().await?, options).await?;
@@ -208,9 +211,7 @@ impl Follower<'_> {
     async fn pass(&mut self, ddl: Ddl) -> Result<(), EngineError> {
         if self.touches(&ddl) && !self.skip_ddl.contains(&ddl.gtid) {
             match self.on_ddl {
-                OnDdl::Stop => {
-                    return Err(EngineError::Ddl { gtid: ddl.gtid.to_string(), statement: ddl.statement });
-                }
+                OnDdl::Stop => return Err(self.stopped_by(&ddl)),
                 OnDdl::Ignore => tracing::info!(gtid = %ddl.gtid, statement = ddl.statement, "DDL ignored"),
                 OnDdl::Exec | OnDdl::ExecIgnore => self.execute(&ddl).await?,
             }
@@ -225,6 +226,20 @@ impl Follower<'_> {
         if touched { Err(EngineError::Reload) } else { Ok(()) }
     }
 
+    /// Whether other sources feed the targets too. Then DDL is no source's to run there: a TRUNCATE, or a partition that is
+    /// dropped, would take their rows along, and columns would change under their streams.
+    fn has_others(&self) -> bool {
+        self.targets.iter().any(|writer| writer.shared.is_some())
+    }
+
+    fn stopped_by(&self, ddl: &Ddl) -> EngineError {
+        let (gtid, statement) = (ddl.gtid.to_string(), ddl.statement.clone());
+        match self.has_others() {
+            true => EngineError::DdlOfOneSource { gtid, statement },
+            false => EngineError::Ddl { gtid, statement },
+        }
+    }
+
     fn touches(&self, ddl: &Ddl) -> bool {
         let database = self.source.side.database.as_str();
         self.moved.iter().any(|table| ddl.scope.touches(database, table.as_str()))
@@ -233,9 +248,8 @@ impl Follower<'_> {
     /// Runs DDL on the targets as the source ran it, if it is of a kind that means the same there. The position of each
     /// moves at once: it is not to be run there again because another failed.
     async fn execute(&mut self, ddl: &Ddl) -> Result<(), EngineError> {
-        let (gtid, statement) = (ddl.gtid.to_string(), ddl.statement.clone());
-        if !ddl_text::may_execute(ddl, self.source.side.database.as_str(), self.moved) {
-            return Err(EngineError::Ddl { gtid, statement });
+        if self.has_others() || !ddl_text::may_execute(ddl, self.source.side.database.as_str(), self.moved) {
+            return Err(self.stopped_by(ddl));
         }
         let shares = passed(ddl, self.mapping).take_shares();
         for (writer, share) in self.targets.iter_mut().zip(shares) {
@@ -322,11 +336,12 @@ async fn execute_on(writer: &Writer, ddl: &Ddl) -> Result<(), EngineError> {
     }
 }
 
-/// The moved tables that are decoded, as the reader asks for them.
+/// The moved tables as the reader asks for them, and those of them that are decoded.
 #[derive(Debug)]
 struct Decoded {
     database: String,
     tables: HashMap<TableName, Arc<TableDef>>,
+    moved: HashSet<TableName>,
 }
 
 impl Tables for Decoded {
@@ -335,6 +350,10 @@ impl Tables for Decoded {
             return None;
         }
         self.tables.get(&TableName::new(table).ok()?).cloned()
+    }
+
+    fn is_moved(&self, database: &str, table: &str) -> bool {
+        database == self.database && TableName::new(table).is_ok_and(|table| self.moved.contains(&table))
     }
 }
 

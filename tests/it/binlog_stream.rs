@@ -20,6 +20,10 @@ impl Tables for OneTable {
     fn table(&self, database: &str, table: &str) -> Option<Arc<TableDef>> {
         (database == DATABASE && table == "moved").then(|| self.0.clone())
     }
+
+    fn is_moved(&self, database: &str, table: &str) -> bool {
+        database == DATABASE && ["moved", "not_read_yet"].contains(&table)
+    }
 }
 
 struct Source {
@@ -37,6 +41,7 @@ impl Source {
             &format!("USE {DATABASE}"),
             "CREATE TABLE moved (id INT PRIMARY KEY, v LONGTEXT, j JSON)",
             "CREATE TABLE foreign_to_us (id INT PRIMARY KEY, v LONGTEXT)",
+            "CREATE TABLE not_read_yet (id INT PRIMARY KEY, v LONGTEXT)",
         ] {
             session.execute(sql).await.unwrap();
         }
@@ -199,14 +204,21 @@ pub async fn xa_stops_by_name(login: &Login) {
         assert!(txns(&events).iter().all(|txn| txn.changes.is_empty() && txn.last));
     }
 
-    for (insert, end) in [(77, "XA PREPARE 'b'"), (78, "XA COMMIT 'b' ONE PHASE")] {
-        let insert = format!("INSERT INTO moved (id) VALUES ({insert})");
+    let plain = source.after(&["INSERT INTO not_read_yet (id) VALUES (7)"]).await.unwrap();
+    assert!(txns(&plain).iter().all(|txn| txn.changes.is_empty() && txn.last));
+
+    for (table, insert, end) in [
+        ("moved", 77, "XA PREPARE 'b'"),
+        ("moved", 78, "XA COMMIT 'b' ONE PHASE"),
+        ("not_read_yet", 79, "XA PREPARE 'b'"),
+    ] {
+        let insert = format!("INSERT INTO {table} (id) VALUES ({insert})");
         let touching = source.after(&["XA START 'b'", &insert, "XA END 'b'", end]).await;
         if end.starts_with("XA PREPARE") {
             source.run(&["XA ROLLBACK 'b'"]).await;
         }
         let error = touching.unwrap_err();
-        assert!(matches!(error, BinlogError::Xa { .. }), "{error}");
+        assert!(matches!(&error, BinlogError::Xa { what, .. } if what.contains(table)), "{error}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use tokio::time::sleep;
 
-use crate::harness::TestCluster;
+use crate::harness::{TestCluster, until};
 use crate::scenario::{Move, PATIENCE, WHICH};
 
 const TABLE: &str = "CREATE TABLE a (id INT PRIMARY KEY, v INT); INSERT INTO a VALUES (1, 1), (2, 2)";
@@ -49,6 +49,44 @@ async fn prepared_xa_is_waited_for_before_the_copy_and_stops_the_stream_after_it
     let seen = moved.state("Error").await;
     assert!(seen["message"].as_str().unwrap().contains("XA"), "{seen}");
     assert_eq!(target.value("SELECT COUNT(*) FROM a").await, "6");
+    engine.stop().await;
+}
+
+/// A1: nor may one pass that is prepared while the copy is under way, on a table of which no chunk was read yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn prepared_xa_on_a_table_whose_copy_has_not_begun_stops_the_stream() {
+    let cluster = TestCluster::start().await;
+    let (source, target) = (cluster.source_db(), cluster.target_db());
+    source
+        .exec(
+            "CREATE TABLE a (id INT PRIMARY KEY, pad CHAR(100)); CREATE TABLE b (id INT PRIMARY KEY);
+             INSERT INTO a WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 900)
+                 SELECT n, REPEAT('x', 100) FROM c;
+             ANALYZE TABLE a; INSERT INTO b VALUES (1)",
+        )
+        .await;
+    let engine = cluster.shardlift().engine("one").await;
+    let moved = Move::start(&cluster, "a,b", "--max-rows-per-second 20 --chunk-bytes 1024").await;
+    until("the copy of a has begun", PATIENCE, async || {
+        let there =
+            "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'customer' AND TABLE_NAME = 'a'";
+        let rows = match target.value(there).await.as_str() {
+            "1" => target.value("SELECT COUNT(*) FROM a").await,
+            _ => "no table".to_string(),
+        };
+        if matches!(rows.as_str(), "no table" | "0") { Err(rows) } else { Ok(()) }
+    })
+    .await;
+    source.exec("XA START 'mid'; INSERT INTO b VALUES (2); XA END 'mid'; XA PREPARE 'mid'").await;
+    let seen = moved.state("Error").await;
+    let message = seen["message"].as_str().unwrap();
+    assert!(message.contains("XA") && message.contains("commerce.b"), "{seen}");
+    assert_eq!(target.value("SELECT COUNT(*) FROM b").await, "0");
+    // The way on: it is decided, and the copy begins anew.
+    source.exec("XA COMMIT 'mid'").await;
+    moved.cancel().await;
+    let moved = Move::start(&cluster, "a,b", "--wait running").await;
+    assert_eq!(moved.equal(&["a", "b"]).await, [900, 2]);
     engine.stop().await;
 }
 
@@ -182,7 +220,7 @@ async fn commits_a_failover_takes_back_are_never_applied() {
     let alias = cluster.source_replica_alias();
     shardlift.must(&format!("shard set-primary commerce/0 {alias}")).await;
     replica.exec("SET GLOBAL rpl_semi_sync_source_enabled = OFF; INSERT INTO a VALUES (4, 4)").await;
-    crate::harness::until("the stream follows the new primary", PATIENCE, async || {
+    until("the stream follows the new primary", PATIENCE, async || {
         let ids = target.value("SELECT GROUP_CONCAT(id ORDER BY id) FROM a").await;
         if ids == "1,2,3,4" { Ok(()) } else { Err(ids) }
     })

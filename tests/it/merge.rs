@@ -5,6 +5,7 @@
 //! which the two streams may lag behind them. What the sources hold in the end must be what the target holds, but for what
 //! both hold, which must be named. tests/it/model/collide.rs looks at the orders of events within the streams.
 
+mod ddl;
 mod owners;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -69,6 +69,7 @@ fn server(name: &str, login: &Login, database: &str) -> Server {
         login: login.clone(),
         database: DatabaseName::new(database).unwrap(),
         role: Role::Primary,
+        read: true,
     }
 }
 
@@ -261,9 +262,30 @@ async fn odd_servers(odd: &Login, good: &Login) {
     let replica = run(&asked).await;
     let expected = BTreeSet::from(["binlog-filter", "cascade", "lower-case-table-names", "replica-binlog"]);
     assert_eq!(refusals(&replica), expected, "{replica:#?}");
+    a_replica_that_is_read(good, odd).await;
     let mut same = request(good, good, &["t"]);
     same.targets[0].database = DatabaseName::new(SOURCE).unwrap();
     assert!(refusals(&run(&same).await).contains("same-database"));
+}
+
+/// One that shows transactions in another order than its binlog has them is refused, if it is read.
+async fn a_replica_that_is_read(replica: &Login, target: &Login) {
+    let mut asked = request(replica, target, &["t"]);
+    asked.sources[0].role = Role::Replica;
+    for (make, undo, refused) in [
+        ("SET GLOBAL binlog_order_commits = OFF", "SET GLOBAL binlog_order_commits = ON", true),
+        ("SET GLOBAL replica_preserve_commit_order = OFF", "SET GLOBAL replica_parallel_workers = 1", true),
+        ("DO 0", "SET GLOBAL replica_preserve_commit_order = ON", false),
+        ("SET GLOBAL replica_parallel_workers = 4", "DO 0", false),
+    ] {
+        execute(replica, &[make]).await;
+        for read in [true, false] {
+            asked.sources[0].read = read;
+            let found = run(&asked).await;
+            assert_eq!(refusals(&found).contains("commit-order"), refused && read, "{make}, read: {read}: {found:#?}");
+        }
+        execute(replica, &[undo]).await;
+    }
 }
 
 /// Without a binlog there is nothing to follow.

@@ -101,6 +101,11 @@ impl Ownership {
         self.owners.own
     }
 
+    /// All tables.
+    pub fn tables(&self) -> impl Iterator<Item = &SharedTable> {
+        self.tables.values()
+    }
+
     /// A table.
     pub fn table(&self, name: &TableName) -> Result<&SharedTable, EngineError> {
         let missing = EngineError::Sidecar("a table of several sources that is not known");
@@ -121,6 +126,11 @@ impl Ownership {
 }
 
 impl SharedTable {
+    /// Whether all sources feed it; else one does, for it is whole on each of them, or on that one.
+    pub fn has_several_feeders(&self) -> bool {
+        !self.sharding.is_empty()
+    }
+
     /// The table with the named key as its key.
     pub fn by(&self, key: &str) -> Option<&TableDef> {
         if self.def.key.name == key { Some(&self.def) } else { self.uniques.iter().find(|by| by.key.name == key) }

@@ -3,7 +3,8 @@
 //! # Invariants
 //! - The rows of all streams to the target are locked first: none of them applies or copies meanwhile, and each source is read
 //!   behind the barrier of what its stream has applied. So what is read is not older than what is there.
-//! - A table is left alone until every stream has copied it: what is written of it sooner would not be followed.
+//! - A table is left alone until every stream that feeds it has noted and copied it: what is written of it sooner would not
+//!   be followed.
 //! - Rows under the noted values are removed, whosever they are, and what the sources hold is written by the rules of
 //!   [`super::write`]; what meets again is noted again. All of it is one transaction.
 //! - What was read may be ahead of a stream's position; `stream.settled` says by what, and every stream takes that over into
@@ -114,8 +115,9 @@ impl Attempt<'_> {
             wire.execute(b"ROLLBACK").await?;
             return Ok(Some(Settled::default()));
         };
-        let copying = copying(wire, &streams).await?;
-        let notes = load(wire, key, &copying, self.most).await?;
+        let tables = ownership.tables().map(|table| (&table.def.name, table.has_several_feeders()));
+        let uncopied = uncopied(tables, &noted(wire, &streams).await?, streams.len());
+        let notes = load(wire, key, &uncopied, self.most).await?;
         if notes.is_empty() {
             wire.execute(b"ROLLBACK").await?;
             return Ok(Some(Settled::default()));
@@ -227,14 +229,56 @@ fn entry(shared: &SharedTable, row: &Row) -> Entry {
     (crate::engine::apply::batch::key_of(&shared.def, row), Some(row.clone()))
 }
 
-/// The tables that one of the streams has still to copy.
-async fn copying(wire: &mut Wire, streams: &[Standing]) -> Result<Vec<TableName>, EngineError> {
+/// Each table that a stream has noted, once for each of them, and whether that one has copied it.
+async fn noted(wire: &mut Wire, streams: &[Standing]) -> Result<Vec<(TableName, bool)>, EngineError> {
     let ids: Vec<_> = streams.iter().map(|stream| stream.id.to_string()).collect();
     let select = format!(
-        "SELECT DISTINCT table_name FROM _shardlift.copy_table WHERE state = 'copying' AND stream_id IN ({})",
+        "SELECT table_name, state <> 'copying' FROM _shardlift.copy_table WHERE stream_id IN ({})",
         ids.join(",")
     );
-    let rows = wire.query_small(select.as_bytes(), 1_000_000).await?;
-    let name = |row: &Vec<_>| fields::parsed(row.first().unwrap_or(&None), "copy_table.table_name");
-    rows.iter().map(name).collect::<Result<Option<Vec<_>>, _>>().map(Option::unwrap_or_default)
+    let mut noted = Vec::new();
+    for row in wire.query_small(select.as_bytes(), 1_000_000).await? {
+        let [table, copied] = row.as_slice() else {
+            return Err(EngineError::Sidecar("copy_table has another shape"));
+        };
+        let table = fields::parsed(table, "copy_table.table_name")?;
+        noted.push((table.ok_or(EngineError::Sidecar("copy_table.table_name"))?, copied.as_deref() == Some(b"1")));
+    }
+    Ok(noted)
+}
+
+/// Those of `tables`, each with whether all `streams` feed it or one alone, that one of them has still to copy. One that has
+/// its position and has not noted the table yet is about to: what it will pass over is not followed.
+fn uncopied<'a>(
+    tables: impl Iterator<Item = (&'a TableName, bool)>,
+    noted: &[(TableName, bool)],
+    streams: usize,
+) -> Vec<TableName> {
+    let copying = |(table, several): &(&TableName, bool)| {
+        let theirs = || noted.iter().filter(|(name, _)| name == *table);
+        theirs().any(|(_, copied)| !copied) || theirs().count() < if *several { streams } else { 1 }
+    };
+    tables.filter(copying).map(|(table, _)| table.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_settled_when_every_stream_that_feeds_it_has_copied_it() {
+        let (orders, country): (TableName, TableName) = ("orders".parse().unwrap(), "country".parse().unwrap());
+        let uncopied = |noted: &[(&TableName, bool)]| {
+            let noted: Vec<_> = noted.iter().map(|(name, copied)| ((*name).clone(), *copied)).collect();
+            let found = uncopied([(&orders, true), (&country, false)].into_iter(), &noted, 3);
+            found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        let all = [(&orders, true), (&orders, true), (&orders, true), (&country, true)];
+        assert_eq!(uncopied(&all), "");
+        // The third has its position, and has noted nothing yet.
+        assert_eq!(uncopied(&all[1..]), "orders");
+        assert_eq!(uncopied(&all[..3]), "country");
+        assert_eq!(uncopied(&[(&orders, true), (&orders, false), (&orders, true), (&country, true)]), "orders");
+        assert_eq!(uncopied(&[]), "orders country");
+    }
 }

@@ -1,7 +1,7 @@
 //! Events to transactions: the state machine of the binlog, free of I/O.
 //!
 //! Invariants: every GTID leaves exactly one event whose `last` is set, or an error; rows of tables outside the set are never
-//! decoded; an event that is neither understood nor ignorable is an error.
+//! decoded; no prepared XA transaction with rows of a moved table is passed, decoded yet or not; an event that is neither understood nor ignorable is an error.
 //! Source of the boundaries: mysql-server/sql/rpl_trx_boundary_parser.cc.
 
 use std::collections::{HashMap, VecDeque};
@@ -32,6 +32,8 @@ const SHOWN: usize = 300;
 enum Bound {
     /// A table outside the set.
     Foreign,
+    /// A moved table that is not decoded yet.
+    Unread { database: String, table: String },
     /// A moved table, with the map event's body its plan was made of.
     Moved { database: String, raw: Vec<u8>, plan: Plan },
 }
@@ -165,8 +167,8 @@ impl Assembler {
             }
             Statement::Rollback => return self.commit(),
             Statement::RollbackTo => {}
-            // What it ends was met at its XA PREPARE, where rows of a moved table stopped the stream; or it was prepared
-            // before the stream's first position, and then the copy has waited for its end.
+            // What it ends was met at its XA PREPARE, where rows of a moved table, decoded yet or not, stopped the stream; or
+            // it was prepared before the stream's first position, and then the copy has waited for its end.
             Statement::XaFinish => return self.commit(),
             Statement::XaOther => return Err(self.xa(format!("statement {}", shown(query.statement)))),
             Statement::Dml => return Err(self.statement_dml(query.statement)),
@@ -202,7 +204,12 @@ impl Assembler {
             open.fence = true;
         }
         let Some(table) = self.tables.table(map.database, map.table) else {
-            self.maps.insert(map.id, Bound::Foreign);
+            let (database, table) = (map.database, map.table);
+            let bound = match self.tables.is_moved(database, table) {
+                true => Bound::Unread { database: database.to_owned(), table: table.to_owned() },
+                false => Bound::Foreign,
+            };
+            self.maps.insert(map.id, bound);
             return Ok(());
         };
         // Table ids are reused as long as the server keeps the table open: most maps repeat an earlier one.
@@ -234,7 +241,11 @@ impl Assembler {
         let head = RowsHead::parse(body, version).map_err(read)?;
         let Some(open) = open else { return Err(self.malformed("rows stand outside any transaction")) };
         let (database, plan) = match maps.get(&head.table_id) {
-            Some(Bound::Foreign) => return Ok(()),
+            Some(Bound::Unread { database, table }) if open.xa => {
+                let what = format!("with rows of {database}.{table}");
+                return Err(self.xa(what));
+            }
+            Some(Bound::Foreign | Bound::Unread { .. }) => return Ok(()),
             Some(Bound::Moved { database, plan, .. }) => (database, plan),
             None => return Err(self.malformed("rows of a table that no table map announced")),
         };
@@ -272,7 +283,10 @@ impl Assembler {
     fn partial_rows(&mut self, body: &[u8]) -> Result<(), BinlogError> {
         let head = self.read(RowsHead::parse(body, 2))?;
         match self.maps.get(&head.table_id) {
-            Some(Bound::Foreign) => Ok(()),
+            Some(Bound::Unread { database, table }) if self.open.as_ref().is_some_and(|open| open.xa) => {
+                Err(self.xa(format!("with rows of {database}.{table}")))
+            }
+            Some(Bound::Foreign | Bound::Unread { .. }) => Ok(()),
             Some(Bound::Moved { database, plan, .. }) => Err(BinlogError::PartialImage {
                 place: self.place.clone(),
                 database: database.clone(),

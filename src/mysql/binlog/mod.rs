@@ -47,6 +47,12 @@ pub trait Tables: Send + Sync {
     /// The definition of a moved table; `None` where it is not one. Asked at every table map, so it must be cheap; as long as
     /// nothing changed it should return the same `Arc`.
     fn table(&self, database: &str, table: &str) -> Option<Arc<TableDef>>;
+
+    /// Whether a table without a definition is moved all the same: its rows are passed over, for they will be read where they
+    /// are. Those of a prepared XA transaction cannot be, and it is not passed.
+    fn is_moved(&self, _database: &str, _table: &str) -> bool {
+        false
+    }
 }
 
 /// What a source did.

@@ -59,6 +59,9 @@ pub struct Workflow {
     /// How it is to be completed.
     #[serde(default)]
     pub completion: Option<Completion>,
+    /// The source shards whose old tables have had their fate: what has their names now is somebody else's.
+    #[serde(default)]
+    pub retired: BTreeSet<ShardName>,
 }
 
 fn yes() -> bool {
@@ -85,6 +88,7 @@ impl Workflow {
             switch: None,
             closed: None,
             completion: None,
+            retired: BTreeSet::new(),
         }
     }
 

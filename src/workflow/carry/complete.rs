@@ -1,7 +1,7 @@
 //! What becomes of the old tables when a workflow is completed.
 //!
 //! Invariant: running it again goes on where it was left; a table that is neither ours to rename nor renamed by us is not
-//! touched.
+//! touched. Shards that are done are noted in the record, and not asked for again.
 
 use std::collections::BTreeSet;
 

@@ -65,10 +65,16 @@ pub async fn complete(desk: &Desk, credentials: &Credentials, record: &Workflow)
     let ends = Ends::resolve(&desk.topology, credentials, record, Direction::Forward).await?;
     open::have_all(record, &ends.opening).await?;
     if let Some(completion) = record.completion {
-        for source in &ends.closing {
+        for source in ends.closing.iter().filter(|source| !record.retired.contains(&source.fence.key.shard)) {
             // While they are fenced, so that nothing is written to them that nobody will read.
             let done = complete::old_tables(&source.fence.side, &record.spec.tables, completion.old_tables).await;
+            let retired = done.is_ok();
             unless_given_up(record, source, done)?;
+            if retired {
+                // Once only: if this is tried again, a table of such a name may have been made since.
+                let shard = &source.fence.key.shard;
+                desk.change(|record| _ = record.retired.insert(shard.clone())).await?;
+            }
         }
     }
     forget_fences(record, &ends).await?;

@@ -60,6 +60,8 @@ pub struct Server {
     pub database: DatabaseName,
     /// What it does.
     pub role: Role,
+    /// Whether streams may read it, now or on the way back.
+    pub read: bool,
 }
 
 /// What the operator allowed, and what is known from elsewhere.
@@ -125,20 +127,20 @@ struct Asked<'a> {
 
 /// The findings for a workflow between these shards. What the operator allowed is in `spec`, the rest is `known`.
 pub async fn judge(places: &Places, spec: &WorkflowSpec, known: Options) -> Vec<Finding> {
-    let server = |side: &connect::Side, role| Server {
+    let server = |side: &connect::Side, serves: TabletType| Server {
         name: side.label.clone(),
         login: side.login.clone(),
         database: side.database.clone(),
-        role,
+        role: if serves == TabletType::Primary { Role::Primary } else { Role::Replica },
+        read: spec.options.tablet_types.contains(&serves),
     };
-    let role = |serves: TabletType| if serves == TabletType::Primary { Role::Primary } else { Role::Replica };
     let sources = places.sources.iter().flat_map(|source| {
-        let others = source.others.iter().map(|(other, serves)| server(other, role(*serves)));
-        std::iter::once(server(&source.side, role(source.serves))).chain(others).collect::<Vec<_>>()
+        let others = source.others.iter().map(|(other, serves)| server(other, *serves));
+        std::iter::once(server(&source.side, source.serves)).chain(others).collect::<Vec<_>>()
     });
     let targets = places.targets.iter().flat_map(|target| {
-        let replicas = target.replicas.iter().map(|side| server(side, Role::Replica));
-        std::iter::once(server(&target.side, Role::Primary)).chain(replicas).collect::<Vec<_>>()
+        let replicas = target.replicas.iter().map(|side| server(side, TabletType::Replica));
+        std::iter::once(server(&target.side, TabletType::Primary)).chain(replicas).collect::<Vec<_>>()
     });
     let request = Request {
         sources: sources.collect(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::conflict::owners::odd_unique;
 use crate::mapping::{Flow, FlowError, flows};
 use crate::model::switch::Direction;
-use crate::model::workflow::{WorkflowKind, WorkflowSpec};
+use crate::model::workflow::{OnDdl, WorkflowKind, WorkflowSpec};
 use crate::model::{KeyspaceName, TableName};
 use crate::mysql::schema::{TableInfo, define, other_uniques};
 use crate::sharding::RowKey;
@@ -44,7 +44,10 @@ pub fn judge(spec: &WorkflowSpec, tables: &BTreeMap<String, TableInfo>, schemas:
         let (out_of, to) = spec.sides(direction);
         let outcome = flows(spec, direction, out_of.shards, to.shards, from.as_ref(), into.as_ref());
         match outcome {
-            Ok(flows) => shared(direction, &flows, tables, &mut findings),
+            Ok(flows) => {
+                shared(direction, &flows, tables, &mut findings);
+                findings.extend(executes(direction, spec.options.on_ddl, &flows));
+            }
             Err(FlowError::Unsharded { ref keyspace, shards }) => {
                 findings.push(unsharded(
                     keyspace,
@@ -87,6 +90,20 @@ fn shared(direction: Direction, flows: &[Flow], tables: &BTreeMap<String, TableI
     }
 }
 
+/// Refuses to run one source's DDL where rows of others are. On the way back the streams stop at it all the same.
+fn executes(direction: Direction, on_ddl: OnDdl, flows: &[Flow]) -> Option<Finding> {
+    let runs = matches!(on_ddl, OnDdl::Exec | OnDdl::ExecIgnore) && direction == Direction::Forward;
+    (runs && flows.iter().any(|flow| flow.shared.is_some())).then(|| {
+        Finding::refuse(
+            "on-ddl",
+            format!("--on-ddl {on_ddl}"),
+            "several source shards flow into one target: DDL of one of them, a TRUNCATE for example, would be run on the \
+             rows of all",
+            "use --on-ddl STOP (the default), and make a change by hand on all shards where a stream stops at it",
+        )
+    })
+}
+
 fn unsharded(keyspace: &str, problem: String) -> Finding {
     let subject = format!("keyspace {keyspace}");
     Finding::refuse(
@@ -121,5 +138,43 @@ fn placed(
     {
         let cure = format!("choose another vindex, or other columns, for {table} (`shardlift vschema apply`)");
         findings.push(Finding::refuse("primary-vindex", subject, format!("vindex {}: {why}", primary.name), cure));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ShardName;
+    use crate::model::workflow::WorkflowOptions;
+    use crate::sharding::vschema;
+
+    fn refused(on_ddl: OnDdl, sources: &str, targets: &str) -> bool {
+        let shards = |text: &str| text.split(' ').map(|name| name.parse().unwrap()).collect::<Vec<ShardName>>();
+        let text = r#"{"sharded": true, "vindexes": {"hash": {"type": "hash"}}, "tables": {
+            "corder": {"column_vindexes": [{"column": "customer_id", "name": "hash"}]}}}"#;
+        let schema = Some(Arc::new(KeyspaceSchema::new(&vschema::parse(text).unwrap()).unwrap()));
+        let spec = WorkflowSpec {
+            kind: WorkflowKind::Reshard,
+            source_keyspace: "customer".parse().unwrap(),
+            target_keyspace: "customer".parse().unwrap(),
+            source_shards: shards(sources),
+            target_shards: shards(targets),
+            name: "w".parse().unwrap(),
+            tables: vec!["corder".parse().unwrap()],
+            options: WorkflowOptions { on_ddl, ..WorkflowOptions::default() },
+        };
+        let schemas = Schemas { source: schema.clone(), target: schema };
+        let found = judge(&spec, &BTreeMap::new(), &schemas);
+        found.iter().any(|finding| finding.refuses() && finding.check == "on-ddl")
+    }
+
+    #[test]
+    fn ddl_is_not_run_where_several_sources_flow_into_one_target() {
+        for on_ddl in OnDdl::ALL.iter().copied() {
+            let runs = matches!(on_ddl, OnDdl::Exec | OnDdl::ExecIgnore);
+            assert_eq!(refused(on_ddl, "-80 80-", "0"), runs, "{on_ddl}");
+            assert_eq!(refused(on_ddl, "-55 55-", "-80 80-"), runs, "{on_ddl}");
+            assert!(!refused(on_ddl, "0", "-80 80-") && !refused(on_ddl, "-80 80-", "-40 40-80 80-c0 c0-"), "{on_ddl}");
+        }
     }
 }

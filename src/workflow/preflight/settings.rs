@@ -111,6 +111,9 @@ pub(super) fn judge(asked: &Asked<'_>, request: &Request, findings: &mut Vec<Fin
             "set log_replica_updates = ON in its configuration and restart it",
         ));
     }
+    if asked.server.role == Role::Replica && asked.server.read {
+        commit_order(asked, findings);
+    }
     for xa in &facts.prepared {
         findings.push(Finding::refuse(
             "prepared-xa",
@@ -123,6 +126,37 @@ pub(super) fn judge(asked: &Asked<'_>, request: &Request, findings: &mut Vec<Fin
         ));
     }
     retention(asked, request, findings);
+}
+
+/// A replica that is read must show transactions in the order of its binlog, and of its source's.
+fn commit_order(asked: &Asked<'_>, findings: &mut Vec<Finding>) {
+    let facts = &asked.facts;
+    let either = |new: &'static str, old: &'static str| {
+        let name = if facts.variables.contains_key(new) { new } else { old };
+        (name, facts.variable(name))
+    };
+    let (workers, count) = either("replica_parallel_workers", "slave_parallel_workers");
+    let (preserve, value) = either("replica_preserve_commit_order", "slave_preserve_commit_order");
+    let mut refuse = |problem: String, cure: String| {
+        findings.push(Finding::refuse("commit-order", &asked.server.name, problem, cure));
+    };
+    if count.parse().unwrap_or(0) > 1 && value == "OFF" {
+        refuse(
+            format!(
+                "{preserve} is OFF and {workers} {count}: what is read there may show a transaction without one before it"
+            ),
+            format!(
+                "STOP REPLICA SQL_THREAD; SET PERSIST {preserve} = ON; START REPLICA SQL_THREAD; or read PRIMARY tablets \
+                 (--tablet-types)"
+            ),
+        );
+    }
+    if facts.variable("binlog_order_commits") == "OFF" {
+        refuse(
+            "binlog_order_commits is OFF: what is read there may show a transaction without one before it".into(),
+            "SET PERSIST binlog_order_commits = ON, or read PRIMARY tablets (--tablet-types)".into(),
+        );
+    }
 }
 
 fn retention(asked: &Asked<'_>, request: &Request, findings: &mut Vec<Finding>) {
@@ -160,7 +194,7 @@ mod tests {
         let endpoint = Endpoint::unix("/s".as_ref());
         let login = Login { endpoint, user: "u".into(), password: Secret::default(), database: None };
         let database = DatabaseName::new("d").unwrap();
-        let server = Server { name: "s".into(), login, database, role: Role::Primary };
+        let server = Server { name: "s".into(), login, database, role: Role::Primary, read: true };
         let request = Request { sources: vec![], targets: vec![], tables: vec![], options: Options::default() };
         for (version, refused) in
             [("5.7.44", true), ("8.0.21", true), ("10.11.6-MariaDB", true), ("odd", true), ("8.0.22", false)]

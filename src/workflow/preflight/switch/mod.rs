@@ -195,6 +195,7 @@ async fn places(question: &Question<'_>) -> Result<Vec<Place>, EngineError> {
                     login: side.login,
                     database: side.database,
                     role: if tablet_type == TabletType::Primary { Role::Primary } else { Role::Replica },
+                    read: false,
                 };
                 let shard = format!("{}/{}", end.keyspace, place.name);
                 found.push(Place { closing, shard, tablet_type, server, of });
