@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::catalog::{Catalog, Key, Known, Rows};
+use super::same;
 use super::text::Text;
 use super::value::Slot;
 use super::{Plan, Work};
@@ -114,6 +115,9 @@ pub(super) fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>
     } else {
         None
     };
+    if matches!(to, To::Everywhere) {
+        same::check(text, at)?;
+    }
     let mut reader = Reader { text, table: &table, to: &to, numbered: numbered(catalog, &table, &to) };
     let (rows, end) = if text.is_any(at, &["VALUES", "VALUE"]) {
         reader.values(at + 1, columns)?

@@ -17,6 +17,7 @@ pub mod catalog;
 pub mod insert;
 pub mod keys;
 pub mod query;
+pub mod same;
 pub mod select;
 pub mod spread;
 pub mod text;

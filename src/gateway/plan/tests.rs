@@ -1,3 +1,5 @@
+mod everywhere;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
