@@ -1,4 +1,5 @@
 mod everywhere;
+mod numbers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +20,9 @@ const VSCHEMA: &str = r#"{"sharded": true,
     "orders": {"column_vindexes": [{"column": "customer_id", "name": "hash"}]},
     "note": {"column_vindexes": [{"column": "name", "name": "xx"}]},
     "place": {"column_vindexes": [{"columns": ["region", "id"], "name": "multi"}]},
+    "own": {"column_vindexes": [{"column": "serial", "name": "hash"}]},
+    "both": {"column_vindexes": [{"column": "serial", "name": "hash"}], "auto_increment": {"column": "n", "sequence": "seq"}},
+    "copied": {"type": "reference"},
     "country": {"type": "reference"},
     "fixed": {"pinned": "c0"}}}"#;
 
@@ -34,13 +38,16 @@ impl World {
         let int = || ColumnKind::Int { width: 8, unsigned: false };
         let text = || ColumnKind::Text { charset: "utf8mb4".into(), collation: "utf8mb4_0900_ai_ci".into() };
         let exact = || ColumnKind::Text { charset: "utf8mb4".into(), collation: "utf8mb4_0900_bin".into() };
-        let tables: [(&str, Vec<(&str, ColumnKind)>); 6] = [
+        let tables: [(&str, Vec<(&str, ColumnKind)>); 9] = [
             ("customer", vec![("id", int()), ("name", text()), ("age", int()), ("kind", ColumnKind::Enum)]),
             ("orders", vec![("id", int()), ("customer_id", int()), ("price", ColumnKind::Decimal), ("sku", text())]),
             ("note", vec![("name", exact()), ("body", text())]),
             ("place", vec![("region", int()), ("id", int()), ("x", int())]),
             ("country", vec![("code", int()), ("label", text())]),
             ("fixed", vec![("a", int())]),
+            ("own", vec![("serial", int()), ("name", text())]),
+            ("both", vec![("serial", int()), ("n", int())]),
+            ("copied", vec![("serial", int()), ("name", text())]),
         ];
         let column = |(name, kind): (&str, ColumnKind)| Column {
             name: name.into(),
@@ -49,6 +56,7 @@ impl World {
             blank: None,
             generated: false,
             invisible: false,
+            counts: name == "serial",
         };
         let columns = tables
             .into_iter()

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{Answer, Change, Given, Part, Parts};
-use crate::gateway::plan::insert::{Added, Insert, Row, To};
+use crate::gateway::plan::insert::{Added, Insert, Row, To, each_counts};
 use crate::gateway::plan::spread::Piece;
 use crate::gateway::plan::text::Text;
-use crate::gateway::plan::value::{Value, Values};
+use crate::gateway::plan::value::{Slot, Value, Values};
+use crate::gateway::sql::TokenKind;
 use crate::sharding::ShardMap;
 use crate::sharding::column::Purpose;
 
@@ -16,10 +17,7 @@ impl Insert {
         let Some(numbered) = &self.numbered else { return Some(vec![false; self.rows.len()]) };
         let lacks = |row: &Row| match (&row.number, &numbered.added) {
             (_, Some(_)) => Some(true),
-            (Some(slot), None) => {
-                let default = values.text.is(slot.token, "DEFAULT");
-                Some(default || matches!(values.read(*slot)?, Value::Null | Value::Int(0)))
-            }
+            (Some(slot), None) => lacks_number(*slot, values),
             // An expression gives it.
             (None, None) => Some(false),
         };
@@ -27,6 +25,9 @@ impl Insert {
     }
 
     pub(super) fn bind(&self, values: &Values<'_>, map: &ShardMap, given: Given<'_>) -> Result<Option<Parts>, String> {
+        if self.counts.is_some() && !self.check_counts(values)? {
+            return Ok(None);
+        }
         let text = values.text;
         let everything = |shard| Part { shard, changes: self.numbering(text, given, &[]) };
         match &self.to {
@@ -69,6 +70,22 @@ impl Insert {
                 Ok(Some(Parts::Several(parts, Answer::Counts { same: false })))
             }
         }
+    }
+
+    /// Refuses rows that a server would number by itself. False: not bound.
+    fn check_counts(&self, values: &Values<'_>) -> Result<bool, String> {
+        for (number, row) in self.rows.iter().enumerate() {
+            let Some(slot) = row.counted else { continue };
+            match lacks_number(slot, values) {
+                None => return Ok(false),
+                Some(false) => {}
+                Some(true) => {
+                    let column = self.counts.as_deref().unwrap_or_default();
+                    return Err(format!("row {}: {}", number + 1, each_counts(column, &self.table)));
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// The changes that leave some rows (`rows`; none given: all) and put numbers in.
@@ -124,11 +141,36 @@ impl Insert {
             }
             (Some(slot), None) => {
                 let with = vec![Piece::Bytes(number.to_string().into())];
-                Some(Change { span: text.span(&(slot.token..slot.token + 1)), with })
+                // `-0` asks for a number, too, and its sign goes with it.
+                Some(Change { span: text.span(&(slot.token - usize::from(slot.negative)..slot.token + 1)), with })
             }
             (None, None) => None,
         }
     }
+}
+
+/// Whether a server numbers a row that has this in an AUTO_INCREMENT column. `None`: not bound.
+fn lacks_number(slot: Slot, values: &Values<'_>) -> Option<bool> {
+    let text = values.text;
+    if text.is(slot.token, "DEFAULT") {
+        return Some(true);
+    }
+    // Whatever becomes 0 where it is stored.
+    let zero = |text: &[u8]| {
+        let read = str::from_utf8(text).ok().and_then(|text| text.trim().parse::<f64>().ok());
+        read.is_some_and(|number| number.round() == 0.0)
+    };
+    let is_zero = match values.read(slot)? {
+        Value::Null => return Some(true),
+        Value::Int(number) => number == 0,
+        Value::Text(text) => zero(text.as_bytes()),
+        Value::Bytes(bytes) => zero(&bytes),
+        Value::Other => {
+            text.tokens.get(slot.token).is_some_and(|token| token.kind == TokenKind::Number)
+                && zero(text.bytes(slot.token))
+        }
+    };
+    Some(is_zero && !text.mode.zero_is_zero)
 }
 
 /// A row with its number in it.
@@ -143,7 +185,8 @@ fn numbered_row(row: &Row, number: Option<i128>, added: Option<Added>) -> Vec<Pi
             vec![Piece::Tokens(inside), bytes(format!("{comma}{number})"))]
         }
         (Some(slot), None) => {
-            let (before, behind) = (row.tokens.start..slot.token, slot.token + 1..row.tokens.end);
+            let first = slot.token - usize::from(slot.negative);
+            let (before, behind) = (row.tokens.start..first, slot.token + 1..row.tokens.end);
             vec![Piece::Tokens(before), bytes(format!(" {number} ")), Piece::Tokens(behind)]
         }
         _ => whole(),
