@@ -366,6 +366,7 @@ fn what_cannot_be_done_right_is_refused_with_the_reason() {
     world.refuses("GROUP_CONCAT()", &["SELECT GROUP_CONCAT(name) FROM customer"]);
     world.refuses("window functions", &["SELECT ROW_NUMBER() OVER (ORDER BY age) FROM customer"]);
     world.refuses("user variables", &["SELECT id FROM customer WHERE age > @x"]);
+    world.refuses("what a stored function does", &["SELECT f(5)", "SELECT f(code) FROM country"]);
     world.refuses("WITH", &["WITH x AS (SELECT 1) SELECT id FROM customer"]);
     world.refuses("outer join keeps rows", &["SELECT * FROM country k LEFT JOIN customer c ON c.age = k.code"]);
     world.refuses("LOAD DATA", &["LOAD DATA INFILE 'x' INTO TABLE customer"]);
