@@ -70,7 +70,7 @@ pub(super) fn spread(
         Some(Distinct::On(_)) => return Err("DISTINCT ON is not MySQL's".into()),
     };
     // Groups whose rows are all on one shard are that shard's to make.
-    let whole = !by.is_empty() && draft.has_key(by.iter());
+    let whole = !by.is_empty() && draft.has_key(by.iter(), false);
     let merge = if (found.found || !by.is_empty()) && !whole {
         if distinct {
             return Err("DISTINCT of groups is not spread over shards".into());
@@ -84,7 +84,7 @@ pub(super) fn spread(
     } else {
         let shown = draft.items.exprs();
         let once = distinct;
-        let distinct = match distinct && !draft.has_key(shown.into_iter()) {
+        let distinct = match distinct && !draft.has_key(shown.into_iter(), false) {
             true => Some(draft.distinct()?),
             false => None,
         };
@@ -142,11 +142,13 @@ fn order_by(query: &Query) -> Result<&[OrderByExpr], String> {
 }
 
 impl Draft<'_, '_> {
-    /// Whether these name all columns of a key: rows that agree in them are on one shard.
-    fn has_key<'e>(&self, exprs: impl Iterator<Item = &'e Expr>) -> bool {
+    /// Whether these name all columns of a key: rows that agree in them are on one shard. `or_null`: but for rows that have NULLs
+    /// instead, which are on any.
+    fn has_key<'e>(&self, exprs: impl Iterator<Item = &'e Expr>, or_null: bool) -> bool {
         let nodes: Vec<_> = exprs.filter_map(|expr| self.blocks.column(expr, self.root)).collect();
         self.blocks.spread_in(self.root).any(|table| {
-            let Some(Rows::Spread(key)) = self.blocks.occurrences.get(table).map(|one| &one.table.rows) else {
+            let found = self.blocks.occurrences.get(table).filter(|one| or_null || !one.missing);
+            let Some(Rows::Spread(key)) = found.map(|one| &one.table.rows) else {
                 return false;
             };
             key.vindex.columns.iter().enumerate().all(|(place, column)| {

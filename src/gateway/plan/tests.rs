@@ -1,4 +1,5 @@
 mod everywhere;
+mod groups;
 mod numbers;
 
 use std::collections::HashMap;

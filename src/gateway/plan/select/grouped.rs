@@ -86,7 +86,9 @@ impl Draft<'_, '_> {
         match (name.as_str(), distinct) {
             ("any_value", _) => Ok(Fold::First),
             ("count" | "sum", false) => Ok(Fold::Sum),
-            ("count" | "sum" | "avg", true) if argument.is_some_and(|only| self.has_key(std::iter::once(only))) => {
+            ("count" | "sum" | "avg", true)
+                if argument.is_some_and(|only| self.has_key(std::iter::once(only), true)) =>
+            {
                 match name.as_str() {
                     // Each value is on one shard only.
                     "avg" => refuse("of different values cannot be made of several shards' answers"),

@@ -1,5 +1,6 @@
 //! Answers that are easily made wrong of several shards', each beside that of one server.
 
+use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use super::world::{self, Outcome, World};
@@ -13,4 +14,29 @@ pub async fn of_several_shards(world: &World) {
         }
     }
     through.query_drop("SET @x = CONCAT('f(5)', NOW())").await.unwrap();
+    outer_joins(world).await;
+}
+
+/// Asks both, as text and prepared.
+async fn alike(conns: &mut [Conn; 2], questions: &[&str]) {
+    let [direct, through] = conns;
+    for sql in questions {
+        for prepared in [false, true] {
+            let expected = world::ask(direct, sql, &[], prepared, sql.contains("ORDER BY")).await;
+            let found = world::ask(through, sql, &[], prepared, sql.contains("ORDER BY")).await;
+            assert_eq!(found, expected, "{sql}");
+        }
+    }
+}
+
+/// The rows that have none on the other side are one group.
+async fn outer_joins(world: &World) {
+    let mut conns = [world.direct().await, world.through("wide").await];
+    let questions = [
+        "SELECT o.customer_id, COUNT(*) FROM customer c LEFT JOIN orders o ON o.customer_id = c.id GROUP BY o.customer_id",
+        "SELECT o.customer_id, COUNT(*) FROM orders o RIGHT JOIN customer c ON o.customer_id = c.id GROUP BY o.customer_id ORDER BY 1",
+        "SELECT DISTINCT o.customer_id FROM customer c LEFT JOIN orders o ON o.customer_id = c.id",
+        "SELECT COUNT(DISTINCT o.customer_id) FROM customer c LEFT JOIN orders o ON o.customer_id = c.id",
+    ];
+    alike(&mut conns, &questions).await;
 }

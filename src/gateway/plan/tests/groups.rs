@@ -1,0 +1,29 @@
+//! Groups that are one shard's, and such as several have parts of.
+
+use super::spread::Fold;
+use super::*;
+
+fn merge(sql: &str) -> Merge {
+    match World::new().bind(sql, None, &[]) {
+        Ok(Some(Parts::Several(_, Answer::Rows { merge, .. }))) => merge,
+        other => panic!("{sql}: {other:?}"),
+    }
+}
+
+#[test]
+fn what_an_outer_join_leaves_out_is_one_group_of_all_shards() {
+    for (join, column, whole) in [
+        ("customer c JOIN orders o", "o.customer_id", true),
+        ("customer c LEFT JOIN orders o", "o.customer_id", false),
+        ("customer c LEFT JOIN orders o", "c.id", true),
+        ("orders o RIGHT JOIN customer c", "o.customer_id", false),
+        ("orders o RIGHT JOIN customer c", "c.id", true),
+    ] {
+        let sql = format!("SELECT {column}, COUNT(*) FROM {join} ON o.customer_id = c.id GROUP BY {column}");
+        assert_eq!(matches!(merge(&sql), Merge::Rows { .. }), whole, "{sql}");
+        let sql = format!("SELECT DISTINCT {column} FROM {join} ON o.customer_id = c.id");
+        assert_eq!(matches!(merge(&sql), Merge::Rows { distinct: None, .. }), whole, "{sql}");
+    }
+    // NULL is not counted.
+    merge("SELECT COUNT(DISTINCT o.customer_id) FROM customer c LEFT JOIN orders o ON o.customer_id = c.id");
+}
