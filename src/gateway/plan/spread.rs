@@ -100,6 +100,8 @@ pub struct Order {
 pub enum Fold {
     /// They are the same, or any will do.
     First,
+    /// Any will do of those that are of rows: a part of which this is 0 has none.
+    Some(Place),
     /// They are added; a count of nothing is 0.
     Sum,
     /// The least by a key.

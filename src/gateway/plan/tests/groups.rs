@@ -27,3 +27,18 @@ fn what_an_outer_join_leaves_out_is_one_group_of_all_shards() {
     // NULL is not counted.
     merge("SELECT COUNT(DISTINCT o.customer_id) FROM customer c LEFT JOIN orders o ON o.customer_id = c.id");
 }
+
+#[test]
+fn shards_without_rows_have_no_say_in_what_is_no_aggregate() {
+    let world = World::new();
+    let sql = "SELECT age, ANY_VALUE(name), COUNT(*) FROM customer WHERE age = 5";
+    let text = "SELECT age, ANY_VALUE(name), COUNT(*), COUNT(*) FROM customer WHERE age = 5";
+    assert!(world.texts(sql)[0].1.starts_with(text), "{:?}", world.texts(sql));
+    let Merge::Groups { folds, .. } = merge(sql) else { panic!("no groups") };
+    let some = Fold::Some(super::spread::Place::Hidden(0));
+    assert_eq!(folds, [some.clone(), some, Fold::Sum, Fold::Sum]);
+    let Merge::Groups { folds, .. } = merge("SELECT age, COUNT(*) FROM customer GROUP BY age") else {
+        panic!("no groups")
+    };
+    assert_eq!(folds, [Fold::First, Fold::Sum]);
+}

@@ -15,6 +15,7 @@ pub async fn of_several_shards(world: &World) {
     }
     through.query_drop("SET @x = CONCAT('f(5)', NOW())").await.unwrap();
     outer_joins(world).await;
+    empty_shards(world).await;
 }
 
 /// Asks both, as text and prepared.
@@ -37,6 +38,20 @@ async fn outer_joins(world: &World) {
         "SELECT o.customer_id, COUNT(*) FROM orders o RIGHT JOIN customer c ON o.customer_id = c.id GROUP BY o.customer_id ORDER BY 1",
         "SELECT DISTINCT o.customer_id FROM customer c LEFT JOIN orders o ON o.customer_id = c.id",
         "SELECT COUNT(DISTINCT o.customer_id) FROM customer c LEFT JOIN orders o ON o.customer_id = c.id",
+    ];
+    alike(&mut conns, &questions).await;
+}
+
+/// Columns beside aggregates are those of a shard that has rows.
+async fn empty_shards(world: &World) {
+    let mut conns = [world.direct().await, world.through("wide").await];
+    let questions = [
+        // hash: 4 and 6 are on the last shard.
+        "SELECT ANY_VALUE(name), COUNT(*), AVG(age) FROM customer WHERE id > 3 AND id < 5",
+        "SELECT 'text', ANY_VALUE(born), MAX(id), ANY_VALUE(raw) FROM customer WHERE id > 5 AND id < 7",
+        "SELECT country, COUNT(*) FROM customer WHERE country = 5",
+        "SELECT country, COUNT(*) FROM customer WHERE country = 5 AND id > 5 AND id < 7",
+        "SELECT 'none', ANY_VALUE(name), SUM(age), COUNT(*) FROM customer WHERE age = 1000",
     ];
     alike(&mut conns, &questions).await;
 }
