@@ -181,9 +181,17 @@ fn read(spread: &Spread, groups: &[Group], values: &Values<'_>, map: &ShardMap) 
         changes.push(Change { span: behind..behind, with });
     }
     let limit = spread.limit.as_ref().map(|limit| limit.read(values)).transpose()?;
-    if let (Some(Limit { clause, pushed, .. }), Some((offset, count))) = (&spread.limit, limit) {
-        let with = if *pushed { format!("LIMIT {}", offset.saturating_add(count)) } else { String::new() };
-        changes.push(Change { span: text.span(clause), with: vec![Piece::Bytes(with.into())] });
+    match (&spread.limit, limit) {
+        (Some(Limit { clause, pushed, .. }), Some((offset, count))) => {
+            let most = if *pushed { offset.saturating_add(count) } else { u64::MAX };
+            changes.push(Change { span: text.span(clause), with: vec![Piece::Bytes(format!("LIMIT {most}").into())] });
+        }
+        _ if matches!(spread.merge, Merge::Groups { .. }) => {
+            // Else sql_select_limit would leave out parts of groups.
+            let end = text.span(&(0..spread.tail)).end;
+            changes.push(Change { span: end..end, with: vec![Piece::Bytes(format!(" LIMIT {}", u64::MAX).into())] });
+        }
+        _ => {}
     }
     let mut parts = spread_parts(groups, values, map);
     for part in &mut parts {

@@ -93,9 +93,9 @@ pub(super) fn spread(
     };
     let pushed = matches!(merge, Merge::Rows { .. });
     let limit = draft.limit(query, pushed)?;
-    let behind = draft.items.end;
+    let (behind, tail) = (draft.items.end, tail(text, 0));
     *cacheable &= draft.cacheable;
-    Ok(Spread { hidden: draft.hidden, behind, merge, limit })
+    Ok(Spread { hidden: draft.hidden, behind, merge, limit, tail })
 }
 
 /// The same for a union of SELECTs that give their rows one by one.
@@ -129,7 +129,7 @@ pub(super) fn union_spread(
     let order = order_by(query)?.iter().map(|item| draft.order_in_union(item)).collect::<Result<_, _>>()?;
     let limit = draft.limit(query, true)?;
     *cacheable &= draft.cacheable;
-    Ok(Spread { hidden: Vec::new(), behind: 0, merge: Merge::Rows { order, distinct }, limit })
+    Ok(Spread { merge: Merge::Rows { order, distinct }, limit, ..Spread::default() })
 }
 
 /// What a query is sorted by.
@@ -139,6 +139,16 @@ fn order_by(query: &Query) -> Result<&[OrderByExpr], String> {
         Some(OrderByKind::Expressions(list)) => Ok(list),
         Some(OrderByKind::All(_)) => Err("ORDER BY ALL is not MySQL's".into()),
     }
+}
+
+/// What comes behind LIMIT: the first token of it, or the end.
+fn tail(text: &Text<'_>, from: usize) -> usize {
+    let begins = |at: usize| {
+        text.is(at, "INTO")
+            || text.is(at, "FOR") && text.is_any(at + 1, &["UPDATE", "SHARE"])
+            || text.is(at, "LOCK") && text.is(at + 1, "IN")
+    };
+    text.find(from, begins).unwrap_or(text.tokens.len())
 }
 
 impl Draft<'_, '_> {
@@ -197,8 +207,7 @@ impl Draft<'_, '_> {
             (start, from) = (Some(at), at + 1);
         }
         let start = start.ok_or(not_plain)?;
-        let end = text.find(start, |at| text.is_any(at, &["FOR", "LOCK", "INTO"])).unwrap_or(text.tokens.len());
-        Ok(Some(Limit { clause: start..end, count, offset, pushed }))
+        Ok(Some(Limit { clause: start..tail(text, start), count, offset, pushed }))
     }
 
     fn ordered(key: Key, item: &OrderByExpr) -> Result<Order, String> {

@@ -15,6 +15,8 @@ pub struct Spread {
     pub merge: Merge,
     /// Which of them are wanted.
     pub limit: Option<Limit>,
+    /// The token that LIMIT is put before where the statement has none and each shard's rows are all needed.
+    pub tail: usize,
 }
 
 /// A piece of a text.

@@ -241,18 +241,30 @@ fn limits_and_keys_are_put_into_the_shards_texts() {
             "SELECT DISTINCT name AS n, age, WEIGHT_STRING(name) FROM customer ORDER BY n",
         ),
         ("SELECT kind FROM customer ORDER BY kind", "SELECT kind, (kind) + 0 FROM customer ORDER BY kind"),
-        ("SELECT AVG(age) a FROM customer", "SELECT AVG(age) a, SUM(age), COUNT(age) FROM customer"),
-        ("SELECT MAX(name) FROM customer", "SELECT MAX(name), WEIGHT_STRING(MAX(name)) FROM customer"),
+        (
+            "SELECT AVG(age) a FROM customer",
+            "SELECT AVG(age) a, SUM(age), COUNT(age) FROM customer LIMIT 18446744073709551615",
+        ),
+        (
+            "SELECT MAX(name) FROM customer",
+            "SELECT MAX(name), WEIGHT_STRING(MAX(name)) FROM customer LIMIT 18446744073709551615",
+        ),
         (
             "SELECT name, COUNT(*) FROM customer GROUP BY name ORDER BY COUNT(*) DESC LIMIT 3",
-            "SELECT name, COUNT(*), WEIGHT_STRING(name) FROM customer GROUP BY name ORDER BY COUNT(*) DESC ",
+            "SELECT name, COUNT(*), WEIGHT_STRING(name) FROM customer GROUP BY name ORDER BY COUNT(*) DESC LIMIT 18446744073709551615",
         ),
-        ("SELECT COUNT(*) FROM customer GROUP BY age", "SELECT COUNT(*), age FROM customer GROUP BY age"),
+        (
+            "SELECT COUNT(*) FROM customer GROUP BY age",
+            "SELECT COUNT(*), age FROM customer GROUP BY age LIMIT 18446744073709551615",
+        ),
         (
             "SELECT id, GROUP_CONCAT(name) FROM customer GROUP BY id HAVING COUNT(*) > 1",
             "SELECT id, GROUP_CONCAT(name) FROM customer GROUP BY id HAVING COUNT(*) > 1",
         ),
-        ("SELECT COUNT(DISTINCT id) FROM customer", "SELECT COUNT(DISTINCT id) FROM customer"),
+        (
+            "SELECT COUNT(DISTINCT id) FROM customer",
+            "SELECT COUNT(DISTINCT id) FROM customer LIMIT 18446744073709551615",
+        ),
     ] {
         let texts = world.texts(sql);
         assert_eq!((texts.len(), texts[0].1.as_str()), (4, text), "{sql}");

@@ -42,3 +42,22 @@ fn shards_without_rows_have_no_say_in_what_is_no_aggregate() {
     };
     assert_eq!(folds, [Fold::First, Fold::Sum]);
 }
+
+#[test]
+fn shards_leave_out_no_part_of_a_group() {
+    let world = World::new();
+    for (sql, text) in [
+        (
+            "SELECT age, COUNT(*) FROM customer USE INDEX FOR GROUP BY (a) GROUP BY age ORDER BY age FOR UPDATE",
+            "SELECT age, COUNT(*) FROM customer USE INDEX FOR GROUP BY (a) GROUP BY age ORDER BY age LIMIT 18446744073709551615 FOR UPDATE",
+        ),
+        (
+            "SELECT COUNT(*) FROM customer LOCK IN SHARE MODE",
+            "SELECT COUNT(*) FROM customer LIMIT 18446744073709551615 LOCK IN SHARE MODE",
+        ),
+        ("SELECT COUNT(*) FROM customer LIMIT 2, 3;", "SELECT COUNT(*) FROM customer LIMIT 18446744073709551615;"),
+        ("SELECT id FROM customer ORDER BY id", "SELECT id FROM customer ORDER BY id"),
+    ] {
+        assert_eq!(world.texts(sql)[0].1, text, "{sql}");
+    }
+}

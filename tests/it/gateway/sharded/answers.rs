@@ -16,6 +16,7 @@ pub async fn of_several_shards(world: &World) {
     through.query_drop("SET @x = CONCAT('f(5)', NOW())").await.unwrap();
     outer_joins(world).await;
     empty_shards(world).await;
+    limited_sessions(world).await;
 }
 
 /// Asks both, as text and prepared.
@@ -54,4 +55,25 @@ async fn empty_shards(world: &World) {
         "SELECT 'none', ANY_VALUE(name), SUM(age), COUNT(*) FROM customer WHERE age = 1000",
     ];
     alike(&mut conns, &questions).await;
+}
+
+/// What sql_select_limit leaves out it leaves out of the whole answer, not of each shard's part.
+async fn limited_sessions(world: &World) {
+    let mut conns = [world.direct().await, world.through("wide").await];
+    for most in ["3", "0", "DEFAULT"] {
+        for conn in &mut conns {
+            conn.query_drop(format!("SET sql_select_limit = {most}")).await.unwrap();
+        }
+        let questions = [
+            "SELECT country, COUNT(*), AVG(age) FROM customer GROUP BY country ORDER BY country",
+            "SELECT country, COUNT(*) FROM customer GROUP BY country ORDER BY country LIMIT 4",
+            "SELECT COUNT(*), SUM(balance) FROM customer",
+            "SELECT id FROM customer ORDER BY id",
+            "SELECT id FROM customer ORDER BY id LIMIT 5 OFFSET 2",
+            "SELECT DISTINCT country FROM customer ORDER BY country",
+            "SELECT id FROM customer UNION SELECT customer_id FROM orders ORDER BY 1",
+            "SELECT id FROM customer WHERE id = 3",
+        ];
+        alike(&mut conns, &questions).await;
+    }
 }
