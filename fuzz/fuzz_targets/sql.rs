@@ -9,7 +9,7 @@ use shardlift::gateway::sql::{Edit, Kind, SqlMode, analyze, cut, identifiers, no
 
 fuzz_target!(|input: &[u8]| {
     let Some((mode, text)) = input.split_first() else { return };
-    let mode = SqlMode { ansi_quotes: mode & 1 != 0, no_backslash_escapes: mode & 2 != 0 };
+    let mode = SqlMode { ansi_quotes: mode & 1 != 0, no_backslash_escapes: mode & 2 != 0, ..SqlMode::default() };
     let statements = split(text, mode);
     assert!(!statements.is_empty());
     let mut end = 0;

@@ -140,6 +140,7 @@ async fn read(
                 blank,
                 generated: info.generated,
                 invisible: is_hidden(&table.name, &info.name),
+                counts: info.auto_increment,
             });
         }
         all.insert(table.name.clone(), TableColumns { columns });

@@ -144,7 +144,7 @@ impl<'a> Router<'a> {
                 {
                     return decided;
                 }
-                let shard = self.shard(keyspace, statement)?;
+                let shard = self.shard(keyspace, statement, sql)?;
                 tablets::choose(shard, self.target.tablet_type, self.health, self.seed)?
             }
             None => self.anywhere(statement, sql)?,
@@ -193,7 +193,7 @@ impl<'a> Router<'a> {
     }
 
     /// The shard of a keyspace that has all that is asked for.
-    fn shard(&self, keyspace: &'a Keyspace, statement: &Statement) -> Result<&'a Shard, Refusal> {
+    fn shard(&self, keyspace: &'a Keyspace, statement: &Statement, sql: &[u8]) -> Result<&'a Shard, Refusal> {
         let name = &keyspace.name;
         if let (Some(wanted), true) = (&self.target.shard, self.target.keyspace.as_ref() == Some(name)) {
             return match keyspace.shard(wanted) {
@@ -215,6 +215,7 @@ impl<'a> Router<'a> {
             ))),
             // Any shard does for what touches no rows, e.g. what drivers ask when they connect.
             Serving::Sharded(shards) if permit::without_rows(statement) => {
+                self.check_calls(keyspace, statement, sql)?;
                 shards.first().copied().ok_or_else(|| Refusal::unknown(format!("keyspace {name} has no shards")))
             }
             Serving::Sharded(shards) => {

@@ -1,9 +1,10 @@
 //! From a plan, values and shards to what each shard is sent.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::insert::{Added, Insert, To};
 use super::keys::{Finder, Found, Group, List, Where};
 use super::spread::{Limit, Merge, Piece, Spread};
 use super::text::Text;
@@ -11,7 +12,6 @@ use super::value::{Value, Values};
 use super::{Plan, Work};
 use crate::gateway::sql::{Edit, splice};
 use crate::sharding::ShardMap;
-use crate::sharding::column::Purpose;
 
 /// A change of the text for one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +78,7 @@ impl Plan {
             }
             Work::Write { groups, spread, assigned, everywhere } => {
                 if *everywhere {
+                    spread.clone()?;
                     let part = |shard| Part { shard, changes: Vec::new() };
                     let parts = (0..map.shards().len()).map(part).collect();
                     return Ok(Some(Parts::Several(parts, Answer::Counts { same: true })));
@@ -180,9 +181,17 @@ fn read(spread: &Spread, groups: &[Group], values: &Values<'_>, map: &ShardMap) 
         changes.push(Change { span: behind..behind, with });
     }
     let limit = spread.limit.as_ref().map(|limit| limit.read(values)).transpose()?;
-    if let (Some(Limit { clause, pushed, .. }), Some((offset, count))) = (&spread.limit, limit) {
-        let with = if *pushed { format!("LIMIT {}", offset.saturating_add(count)) } else { String::new() };
-        changes.push(Change { span: text.span(clause), with: vec![Piece::Bytes(with.into())] });
+    match (&spread.limit, limit) {
+        (Some(Limit { clause, pushed, .. }), Some((offset, count))) => {
+            let most = if *pushed { offset.saturating_add(count) } else { u64::MAX };
+            changes.push(Change { span: text.span(clause), with: vec![Piece::Bytes(format!("LIMIT {most}").into())] });
+        }
+        _ if matches!(spread.merge, Merge::Groups { .. }) => {
+            // Else sql_select_limit would leave out parts of groups.
+            let end = text.span(&(0..spread.tail)).end;
+            changes.push(Change { span: end..end, with: vec![Piece::Bytes(format!(" LIMIT {}", u64::MAX).into())] });
+        }
+        _ => {}
     }
     let mut parts = spread_parts(groups, values, map);
     for part in &mut parts {
@@ -217,146 +226,6 @@ fn check_assigned(next: &Finder, groups: &[Group], values: &Values<'_>) -> Resul
          transaction",
         next.key.vindex.columns.join(", ")
     ))
-}
-
-impl Insert {
-    /// For each row whether the sequence has to number it. `None`: not bound.
-    pub fn lacking(&self, values: &Values<'_>) -> Option<Vec<bool>> {
-        let Some(numbered) = &self.numbered else { return Some(vec![false; self.rows.len()]) };
-        let lacks = |row: &super::insert::Row| match (&row.number, &numbered.added) {
-            (_, Some(_)) => Some(true),
-            (Some(slot), None) => {
-                let default = values.text.is(slot.token, "DEFAULT");
-                Some(default || matches!(values.read(*slot)?, Value::Null | Value::Int(0)))
-            }
-            // An expression gives it.
-            (None, None) => Some(false),
-        };
-        self.rows.iter().map(lacks).collect()
-    }
-
-    fn bind(&self, values: &Values<'_>, map: &ShardMap, given: Given<'_>) -> Result<Option<Parts>, String> {
-        let text = values.text;
-        let everything = |shard| Part { shard, changes: self.numbering(text, given, &[]) };
-        match &self.to {
-            To::Everywhere => {
-                let parts = (0..map.shards().len()).map(everything).collect();
-                Ok(Some(Parts::Several(parts, Answer::Counts { same: true })))
-            }
-            To::Pinned(id) => Ok(Some(Parts::One(map.find(id), self.numbering(text, given, &[])))),
-            To::Key(key) => {
-                let mut shards: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-                for (number, row) in self.rows.iter().enumerate() {
-                    let generated = given.get(number).copied().flatten();
-                    let mut read = Vec::with_capacity(row.key.len());
-                    for (place, slot) in row.key.iter().enumerate() {
-                        let numbered = self.numbered.as_ref().is_some_and(|numbered| numbered.place == Some(place));
-                        read.push(match (generated.filter(|_| numbered), slot) {
-                            (Some(number), _) => Value::Int(number),
-                            (None, Some(slot)) => match values.read(*slot) {
-                                Some(value) => value,
-                                None => return Ok(None),
-                            },
-                            (None, None) => Value::Null,
-                        });
-                    }
-                    let place = key.place(&read, Purpose::Store, map).map_err(|why| {
-                        format!(
-                            "row {}: the shard of {} cannot be told: {why}",
-                            number + 1,
-                            key.vindex.columns.join(", ")
-                        )
-                    })?;
-                    shards.entry(place).or_default().push(number);
-                }
-                if let (1, Some((&only, _))) = (shards.len(), shards.first_key_value()) {
-                    return Ok(Some(Parts::One(Some(only), self.numbering(text, given, &[]))));
-                }
-                let part =
-                    |(shard, rows): (usize, Vec<usize>)| Part { shard, changes: self.numbering(text, given, &rows) };
-                let parts = shards.into_iter().map(part).collect();
-                Ok(Some(Parts::Several(parts, Answer::Counts { same: false })))
-            }
-        }
-    }
-
-    /// The changes that leave some rows (`rows`; none given: all) and put numbers in.
-    fn numbering(&self, text: &Text<'_>, given: Given<'_>, rows: &[usize]) -> Vec<Change> {
-        let mut changes = Vec::new();
-        let added = self.numbered.as_ref().and_then(|numbered| Some((numbered, numbered.added?)));
-        if let Some((numbered, added)) = added.filter(|_| given.iter().any(Option::is_some)) {
-            let column = String::from_utf8_lossy(&crate::gateway::sql::quote_identifier(&numbered.column)).into_owned();
-            match added {
-                Added::List { close, first } => {
-                    let at = text.span(&(close..close + 1)).start;
-                    let with = if first { column } else { format!(", {column}") };
-                    changes.push(Change { span: at..at, with: vec![Piece::Bytes(with.into())] });
-                }
-                Added::Set(end) => {
-                    let at = text.span(&(0..end)).end;
-                    let number = given.first().copied().flatten().unwrap_or_default();
-                    changes.push(Change {
-                        span: at..at,
-                        with: vec![Piece::Bytes(format!(", {column} = {number}").into())],
-                    });
-                }
-            }
-        }
-        let some = |number: &usize| rows.is_empty() || rows.contains(number);
-        if rows.is_empty() {
-            for (number, row) in self.rows.iter().enumerate() {
-                if let Some(number) = given.get(number).copied().flatten() {
-                    changes.extend(self.number(text, row, number, added.map(|(_, added)| added)));
-                }
-            }
-            return changes;
-        }
-        let (Some(first), Some(last)) = (self.rows.first(), self.rows.last()) else { return changes };
-        let mut with = Vec::new();
-        for (at, row) in self.rows.iter().enumerate().filter(|(at, _)| some(at)) {
-            if !with.is_empty() {
-                with.push(Piece::Bytes(b", ".into()));
-            }
-            with.extend(numbered_row(row, given.get(at).copied().flatten(), added.map(|(_, added)| added)));
-        }
-        changes.push(Change { span: text.span(&(first.tokens.start..last.tokens.end)), with });
-        changes
-    }
-
-    fn number(&self, text: &Text<'_>, row: &super::insert::Row, number: i128, added: Option<Added>) -> Option<Change> {
-        match (row.number, added) {
-            (_, Some(Added::Set(_))) => None,
-            (_, Some(Added::List { first, .. })) => {
-                let at = text.span(&(row.tokens.end - 1..row.tokens.end)).start;
-                let with = if first { number.to_string() } else { format!(", {number}") };
-                Some(Change { span: at..at, with: vec![Piece::Bytes(with.into())] })
-            }
-            (Some(slot), None) => {
-                let with = vec![Piece::Bytes(number.to_string().into())];
-                Some(Change { span: text.span(&(slot.token..slot.token + 1)), with })
-            }
-            (None, None) => None,
-        }
-    }
-}
-
-/// A row with its number in it.
-fn numbered_row(row: &super::insert::Row, number: Option<i128>, added: Option<Added>) -> Vec<Piece> {
-    let whole = || vec![Piece::Tokens(row.tokens.clone())];
-    let Some(number) = number else { return whole() };
-    let bytes = |text: String| Piece::Bytes(text.into());
-    match (row.number, added) {
-        (_, Some(Added::List { first, .. })) => {
-            let comma = if first { "" } else { ", " };
-            let inside = row.tokens.start..row.tokens.end - 1;
-            vec![Piece::Tokens(inside), bytes(format!("{comma}{number})"))]
-        }
-        (Some(slot), None) => {
-            let (before, behind) = (row.tokens.start..slot.token, slot.token + 1..row.tokens.end);
-            vec![Piece::Tokens(before), bytes(format!(" {number} ")), Piece::Tokens(behind)]
-        }
-        _ => whole(),
-    }
 }
 
 /// The edits for one shard, its own changes and those that the names of databases need; and which parameters are left, unless

@@ -33,6 +33,8 @@ pub struct Occurrence {
     pub alias: String,
     /// The table.
     pub table: Known,
+    /// An outer join may have NULLs instead of its rows, and that for rows on any shard.
+    pub missing: bool,
 }
 
 /// What a condition says: these columns have the values of one of these rows.
@@ -220,11 +222,13 @@ impl<'a> Blocks<'a> {
                 Op::Left(on) | Op::LeftOuter(on) => {
                     self.check_outer(first..second, second..self.occurrences.len());
                     self.forget(block, before..self.facts(block));
+                    self.miss(second..self.occurrences.len());
                     (on, false)
                 }
                 Op::Right(on) | Op::RightOuter(on) => {
                     self.check_outer(second..self.occurrences.len(), first..second);
                     self.forget(block, begin..before);
+                    self.miss(first..second);
                     (on, false)
                 }
                 _ => return Err("a join of this form is not spread over shards".into()),
@@ -251,6 +255,11 @@ impl<'a> Blocks<'a> {
         if let Some(block) = self.blocks.get_mut(block) {
             block.facts.drain(facts);
         }
+    }
+
+    /// These tables' rows may be missing.
+    fn miss(&mut self, tables: std::ops::Range<usize>) {
+        self.occurrences.get_mut(tables).unwrap_or_default().iter_mut().for_each(|table| table.missing = true);
     }
 
     /// Where the side that is kept is on every shard and the other is not, every shard keeps it.
@@ -326,7 +335,7 @@ impl<'a> Blocks<'a> {
         }
         let known = self.catalog.table(table)?;
         let alias = alias.map_or_else(|| table.clone(), |alias| plain(&alias.name));
-        self.occurrences.push(Occurrence { block, alias, table: known });
+        self.occurrences.push(Occurrence { block, alias, table: known, missing: false });
         Ok(())
     }
 

@@ -29,6 +29,8 @@ pub struct Column {
     pub generated: bool,
     /// Whether INSERT without a list of columns skips it.
     pub invisible: bool,
+    /// Whether it is AUTO_INCREMENT: the server stores a number of its own where it gets none, or 0.
+    pub counts: bool,
 }
 
 impl TableColumns {

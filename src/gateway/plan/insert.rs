@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::catalog::{Catalog, Key, Known, Rows};
+use super::same;
 use super::text::Text;
 use super::value::Slot;
 use super::{Plan, Work};
@@ -24,6 +25,8 @@ pub struct Insert {
     pub rows: Vec<Row>,
     /// A column that a sequence numbers, where rows may lack its value.
     pub numbered: Option<Numbered>,
+    /// A column that servers number, and must not: each by itself would give another, which says where the row belongs.
+    pub counts: Option<String>,
 }
 
 /// Where rows go.
@@ -46,6 +49,8 @@ pub struct Row {
     pub key: Vec<Option<Slot>>,
     /// The value of the numbered column, if the row has one.
     pub number: Option<Slot>,
+    /// The value of the column that servers number.
+    pub counted: Option<Slot>,
 }
 
 /// A column that a sequence numbers.
@@ -114,7 +119,11 @@ pub(super) fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>
     } else {
         None
     };
-    let mut reader = Reader { text, table: &table, to: &to, numbered: numbered(catalog, &table, &to) };
+    if matches!(to, To::Everywhere) {
+        same::check(text, at)?;
+    }
+    let mut reader = Reader { text, table: &table, to: &to, numbered: numbered(catalog, &table, &to), counts: None };
+    reader.counts = reader.counting();
     let (rows, end) = if text.is_any(at, &["VALUES", "VALUE"]) {
         reader.values(at + 1, columns)?
     } else if text.is(at, "SET") && columns.is_none() {
@@ -123,8 +132,9 @@ pub(super) fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>
         return Err("an INSERT of this form is not spread over shards; give its rows with VALUES".into());
     };
     reader.duplicates(end)?;
-    let numbered = reader.numbered;
-    Ok(Plan { work: Work::Insert(Box::new(Insert { table: table.name.clone(), to, rows, numbered })), cacheable: true })
+    let (numbered, counts) = (reader.numbered, reader.counts);
+    let insert = Insert { table: table.name.clone(), to, rows, numbered, counts };
+    Ok(Plan { work: Work::Insert(Box::new(insert)), cacheable: true })
 }
 
 fn numbered(catalog: &Catalog<'_>, table: &Known, to: &To) -> Option<Numbered> {
@@ -136,14 +146,36 @@ fn numbered(catalog: &Catalog<'_>, table: &Known, to: &To) -> Option<Numbered> {
     Some(Numbered { sequence: given.sequence.clone(), column: given.column.clone(), place, added: None })
 }
 
+/// Why an AUTO_INCREMENT column must be given.
+pub(super) fn each_counts(column: &str, table: &str) -> String {
+    format!(
+        "{column} of {table} is AUTO_INCREMENT, and each shard would store a number of its own: give its value, plain and other than 0 \
+         and NULL, or have a sequence number it (auto_increment in the VSchema)"
+    )
+}
+
 struct Reader<'a> {
     text: &'a Text<'a>,
     table: &'a Known,
     to: &'a To,
     numbered: Option<Numbered>,
+    counts: Option<String>,
 }
 
 impl Reader<'_> {
+    /// The AUTO_INCREMENT column that no sequence numbers, of a key or a table that every shard has.
+    fn counting(&self) -> Option<String> {
+        let column = self.table.columns.columns.iter().find(|column| column.counts)?;
+        let own = |name: &String| name.eq_ignore_ascii_case(&column.name);
+        let matters = match self.to {
+            To::Key(key) => key.vindex.columns.iter().any(own),
+            To::Everywhere => true,
+            To::Pinned(_) => false,
+        };
+        let sequence = self.numbered.as_ref().is_some_and(|numbered| own(&numbered.column));
+        (matters && !sequence).then(|| column.name.clone())
+    }
+
     /// `(…), (…)` and what follows.
     fn values(&mut self, from: usize, columns: Option<(usize, usize)>) -> Result<(Vec<Row>, usize), String> {
         let text = self.text;
@@ -160,11 +192,12 @@ impl Reader<'_> {
         };
         let place = |name: &str| names.iter().position(|own| own.eq_ignore_ascii_case(name));
         let number = self.numbered.as_ref().map(|numbered| place(&numbered.column));
+        let counts = self.counts.as_ref().map(|column| place(column));
         let key: Vec<Option<usize>> = match self.to {
             To::Key(key) => key.vindex.columns.iter().map(|column| place(column)).collect(),
             _ => Vec::new(),
         };
-        self.check_given(&key)?;
+        self.check_given(&key, counts)?;
         if let (Some(numbered), Some(None)) = (&mut self.numbered, number) {
             let (_, close) = columns.ok_or("its values do not fit the table's columns")?;
             numbered.added = Some(Added::List { close, first: names.is_empty() });
@@ -179,9 +212,9 @@ impl Reader<'_> {
             }
             let slot = |place: &Option<usize>| place.and_then(|place| self.slot(values.get(place)?));
             let keys: Vec<Option<Slot>> = key.iter().map(slot).collect();
-            let number = number.and_then(|place| slot(&place));
-            self.check_row(&keys, rows.len())?;
-            rows.push(Row { tokens: open..close + 1, key: keys, number });
+            let (number, counted) = (number.and_then(|place| slot(&place)), counts.and_then(|place| slot(&place)));
+            self.check_row(&keys, counted, rows.len())?;
+            rows.push(Row { tokens: open..close + 1, key: keys, number, counted });
             at = close + 1;
             if !text.is_symbol(at, b',') {
                 return Ok((rows, at));
@@ -206,16 +239,17 @@ impl Reader<'_> {
             To::Key(key) => key.vindex.columns.iter().map(|column| place(column)).collect(),
             _ => Vec::new(),
         };
-        self.check_given(&key)?;
+        let counts = self.counts.as_ref().map(|column| place(column));
+        self.check_given(&key, counts)?;
         let number = self.numbered.as_ref().map(|numbered| place(&numbered.column));
         if let (Some(numbered), Some(None)) = (&mut self.numbered, number) {
             numbered.added = Some(Added::Set(end));
         }
         let slot = |place: &Option<usize>| place.and_then(|place| self.slot(values.get(place)?));
         let keys: Vec<Option<Slot>> = key.iter().map(slot).collect();
-        let number = number.and_then(|place| slot(&place));
-        self.check_row(&keys, 0)?;
-        Ok((vec![Row { tokens: from..end, key: keys, number }], end))
+        let (number, counted) = (number.and_then(|place| slot(&place)), counts.and_then(|place| slot(&place)));
+        self.check_row(&keys, counted, 0)?;
+        Ok((vec![Row { tokens: from..end, key: keys, number, counted }], end))
     }
 
     fn begins_tail(&self, at: usize) -> bool {
@@ -223,7 +257,10 @@ impl Reader<'_> {
     }
 
     /// Every column of the key must be given, or be numbered.
-    fn check_given(&self, key: &[Option<usize>]) -> Result<(), String> {
+    fn check_given(&self, key: &[Option<usize>], counts: Option<Option<usize>>) -> Result<(), String> {
+        if let (To::Everywhere, Some(column), Some(None)) = (self.to, &self.counts, counts) {
+            return Err(each_counts(column, &self.table.name));
+        }
         let To::Key(own) = self.to else { return Ok(()) };
         for (place, given) in key.iter().enumerate() {
             let free = own.types.get(place).is_some_and(Option::is_none);
@@ -238,7 +275,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn check_row(&self, key: &[Option<Slot>], row: usize) -> Result<(), String> {
+    fn check_row(&self, key: &[Option<Slot>], counted: Option<Slot>, row: usize) -> Result<(), String> {
+        if let (To::Everywhere, Some(column), None) = (self.to, &self.counts, counted) {
+            return Err(format!("row {}: {}", row + 1, each_counts(column, &self.table.name)));
+        }
         let To::Key(own) = self.to else { return Ok(()) };
         for (place, slot) in key.iter().enumerate() {
             let free = own.types.get(place).is_some_and(Option::is_none);

@@ -18,6 +18,7 @@ mod depth;
 pub mod insert;
 pub mod keys;
 pub mod query;
+pub mod same;
 pub mod select;
 pub mod spread;
 pub mod text;

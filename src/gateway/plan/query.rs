@@ -13,7 +13,7 @@ use super::select;
 use super::spread::Spread;
 use super::text::Text;
 use super::{Plan, Work};
-use crate::gateway::sql::Statement;
+use crate::gateway::sql::{Statement, stored_function};
 
 /// Nesting beyond this is refused.
 const DEPTH: usize = 40;
@@ -42,6 +42,12 @@ pub(super) fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>
     let mut blocks = Blocks::new(text, &lines, catalog);
     let roots = blocks.query(&query, None)?;
     let groups = blocks.groups(&roots);
+    if let (true, Some(function)) = (groups.is_empty(), stored_function(text.sql, &text.tokens)) {
+        return Err(format!(
+            "{} is no function of MySQL's own, and what a stored function does cannot be seen; name the shard with `use`",
+            String::from_utf8_lossy(function)
+        ));
+    }
     let mut cacheable = true;
     let spread = spread(statement, text, &query, &blocks, (&groups, &roots), &mut cacheable);
     Ok(Plan { work: Work::Read { groups, spread: spread.map(Box::new) }, cacheable })

@@ -70,7 +70,7 @@ pub(super) fn spread(
         Some(Distinct::On(_)) => return Err("DISTINCT ON is not MySQL's".into()),
     };
     // Groups whose rows are all on one shard are that shard's to make.
-    let whole = !by.is_empty() && draft.has_key(by.iter());
+    let whole = !by.is_empty() && draft.has_key(by.iter(), false);
     let merge = if (found.found || !by.is_empty()) && !whole {
         if distinct {
             return Err("DISTINCT of groups is not spread over shards".into());
@@ -84,7 +84,7 @@ pub(super) fn spread(
     } else {
         let shown = draft.items.exprs();
         let once = distinct;
-        let distinct = match distinct && !draft.has_key(shown.into_iter()) {
+        let distinct = match distinct && !draft.has_key(shown.into_iter(), false) {
             true => Some(draft.distinct()?),
             false => None,
         };
@@ -93,9 +93,9 @@ pub(super) fn spread(
     };
     let pushed = matches!(merge, Merge::Rows { .. });
     let limit = draft.limit(query, pushed)?;
-    let behind = draft.items.end;
+    let (behind, tail) = (draft.items.end, tail(text, 0));
     *cacheable &= draft.cacheable;
-    Ok(Spread { hidden: draft.hidden, behind, merge, limit })
+    Ok(Spread { hidden: draft.hidden, behind, merge, limit, tail })
 }
 
 /// The same for a union of SELECTs that give their rows one by one.
@@ -129,7 +129,7 @@ pub(super) fn union_spread(
     let order = order_by(query)?.iter().map(|item| draft.order_in_union(item)).collect::<Result<_, _>>()?;
     let limit = draft.limit(query, true)?;
     *cacheable &= draft.cacheable;
-    Ok(Spread { hidden: Vec::new(), behind: 0, merge: Merge::Rows { order, distinct }, limit })
+    Ok(Spread { merge: Merge::Rows { order, distinct }, limit, ..Spread::default() })
 }
 
 /// What a query is sorted by.
@@ -141,12 +141,24 @@ fn order_by(query: &Query) -> Result<&[OrderByExpr], String> {
     }
 }
 
+/// What comes behind LIMIT: the first token of it, or the end.
+fn tail(text: &Text<'_>, from: usize) -> usize {
+    let begins = |at: usize| {
+        text.is(at, "INTO")
+            || text.is(at, "FOR") && text.is_any(at + 1, &["UPDATE", "SHARE"])
+            || text.is(at, "LOCK") && text.is(at + 1, "IN")
+    };
+    text.find(from, begins).unwrap_or(text.tokens.len())
+}
+
 impl Draft<'_, '_> {
-    /// Whether these name all columns of a key: rows that agree in them are on one shard.
-    fn has_key<'e>(&self, exprs: impl Iterator<Item = &'e Expr>) -> bool {
+    /// Whether these name all columns of a key: rows that agree in them are on one shard. `or_null`: but for rows that have NULLs
+    /// instead, which are on any.
+    fn has_key<'e>(&self, exprs: impl Iterator<Item = &'e Expr>, or_null: bool) -> bool {
         let nodes: Vec<_> = exprs.filter_map(|expr| self.blocks.column(expr, self.root)).collect();
         self.blocks.spread_in(self.root).any(|table| {
-            let Some(Rows::Spread(key)) = self.blocks.occurrences.get(table).map(|one| &one.table.rows) else {
+            let found = self.blocks.occurrences.get(table).filter(|one| or_null || !one.missing);
+            let Some(Rows::Spread(key)) = found.map(|one| &one.table.rows) else {
                 return false;
             };
             key.vindex.columns.iter().enumerate().all(|(place, column)| {
@@ -195,8 +207,7 @@ impl Draft<'_, '_> {
             (start, from) = (Some(at), at + 1);
         }
         let start = start.ok_or(not_plain)?;
-        let end = text.find(start, |at| text.is_any(at, &["FOR", "LOCK", "INTO"])).unwrap_or(text.tokens.len());
-        Ok(Some(Limit { clause: start..end, count, offset, pushed }))
+        Ok(Some(Limit { clause: start..tail(text, start), count, offset, pushed }))
     }
 
     fn ordered(key: Key, item: &OrderByExpr) -> Result<Order, String> {

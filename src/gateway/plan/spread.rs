@@ -15,6 +15,8 @@ pub struct Spread {
     pub merge: Merge,
     /// Which of them are wanted.
     pub limit: Option<Limit>,
+    /// The token that LIMIT is put before where the statement has none and each shard's rows are all needed.
+    pub tail: usize,
 }
 
 /// A piece of a text.
@@ -100,6 +102,8 @@ pub struct Order {
 pub enum Fold {
     /// They are the same, or any will do.
     First,
+    /// Any will do of those that are of rows: a part of which this is 0 has none.
+    Some(Place),
     /// They are added; a count of nothing is 0.
     Sum,
     /// The least by a key.

@@ -1,3 +1,7 @@
+mod everywhere;
+mod groups;
+mod numbers;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -17,6 +21,9 @@ const VSCHEMA: &str = r#"{"sharded": true,
     "orders": {"column_vindexes": [{"column": "customer_id", "name": "hash"}]},
     "note": {"column_vindexes": [{"column": "name", "name": "xx"}]},
     "place": {"column_vindexes": [{"columns": ["region", "id"], "name": "multi"}]},
+    "own": {"column_vindexes": [{"column": "serial", "name": "hash"}]},
+    "both": {"column_vindexes": [{"column": "serial", "name": "hash"}], "auto_increment": {"column": "n", "sequence": "seq"}},
+    "copied": {"type": "reference"},
     "country": {"type": "reference"},
     "fixed": {"pinned": "c0"}}}"#;
 
@@ -32,13 +39,16 @@ impl World {
         let int = || ColumnKind::Int { width: 8, unsigned: false };
         let text = || ColumnKind::Text { charset: "utf8mb4".into(), collation: "utf8mb4_0900_ai_ci".into() };
         let exact = || ColumnKind::Text { charset: "utf8mb4".into(), collation: "utf8mb4_0900_bin".into() };
-        let tables: [(&str, Vec<(&str, ColumnKind)>); 6] = [
+        let tables: [(&str, Vec<(&str, ColumnKind)>); 9] = [
             ("customer", vec![("id", int()), ("name", text()), ("age", int()), ("kind", ColumnKind::Enum)]),
             ("orders", vec![("id", int()), ("customer_id", int()), ("price", ColumnKind::Decimal), ("sku", text())]),
             ("note", vec![("name", exact()), ("body", text())]),
             ("place", vec![("region", int()), ("id", int()), ("x", int())]),
             ("country", vec![("code", int()), ("label", text())]),
             ("fixed", vec![("a", int())]),
+            ("own", vec![("serial", int()), ("name", text())]),
+            ("both", vec![("serial", int()), ("n", int())]),
+            ("copied", vec![("serial", int()), ("name", text())]),
         ];
         let column = |(name, kind): (&str, ColumnKind)| Column {
             name: name.into(),
@@ -47,6 +57,7 @@ impl World {
             blank: None,
             generated: false,
             invisible: false,
+            counts: name == "serial",
         };
         let columns = tables
             .into_iter()
@@ -230,18 +241,30 @@ fn limits_and_keys_are_put_into_the_shards_texts() {
             "SELECT DISTINCT name AS n, age, WEIGHT_STRING(name) FROM customer ORDER BY n",
         ),
         ("SELECT kind FROM customer ORDER BY kind", "SELECT kind, (kind) + 0 FROM customer ORDER BY kind"),
-        ("SELECT AVG(age) a FROM customer", "SELECT AVG(age) a, SUM(age), COUNT(age) FROM customer"),
-        ("SELECT MAX(name) FROM customer", "SELECT MAX(name), WEIGHT_STRING(MAX(name)) FROM customer"),
+        (
+            "SELECT AVG(age) a FROM customer",
+            "SELECT AVG(age) a, SUM(age), COUNT(age) FROM customer LIMIT 18446744073709551615",
+        ),
+        (
+            "SELECT MAX(name) FROM customer",
+            "SELECT MAX(name), WEIGHT_STRING(MAX(name)) FROM customer LIMIT 18446744073709551615",
+        ),
         (
             "SELECT name, COUNT(*) FROM customer GROUP BY name ORDER BY COUNT(*) DESC LIMIT 3",
-            "SELECT name, COUNT(*), WEIGHT_STRING(name) FROM customer GROUP BY name ORDER BY COUNT(*) DESC ",
+            "SELECT name, COUNT(*), WEIGHT_STRING(name) FROM customer GROUP BY name ORDER BY COUNT(*) DESC LIMIT 18446744073709551615",
         ),
-        ("SELECT COUNT(*) FROM customer GROUP BY age", "SELECT COUNT(*), age FROM customer GROUP BY age"),
+        (
+            "SELECT COUNT(*) FROM customer GROUP BY age",
+            "SELECT COUNT(*), age FROM customer GROUP BY age LIMIT 18446744073709551615",
+        ),
         (
             "SELECT id, GROUP_CONCAT(name) FROM customer GROUP BY id HAVING COUNT(*) > 1",
             "SELECT id, GROUP_CONCAT(name) FROM customer GROUP BY id HAVING COUNT(*) > 1",
         ),
-        ("SELECT COUNT(DISTINCT id) FROM customer", "SELECT COUNT(DISTINCT id) FROM customer"),
+        (
+            "SELECT COUNT(DISTINCT id) FROM customer",
+            "SELECT COUNT(DISTINCT id) FROM customer LIMIT 18446744073709551615",
+        ),
     ] {
         let texts = world.texts(sql);
         assert_eq!((texts.len(), texts[0].1.as_str()), (4, text), "{sql}");
@@ -356,6 +379,7 @@ fn what_cannot_be_done_right_is_refused_with_the_reason() {
     world.refuses("GROUP_CONCAT()", &["SELECT GROUP_CONCAT(name) FROM customer"]);
     world.refuses("window functions", &["SELECT ROW_NUMBER() OVER (ORDER BY age) FROM customer"]);
     world.refuses("user variables", &["SELECT id FROM customer WHERE age > @x"]);
+    world.refuses("what a stored function does", &["SELECT f(5)", "SELECT f(code) FROM country"]);
     world.refuses("WITH", &["WITH x AS (SELECT 1) SELECT id FROM customer"]);
     world.refuses("outer join keeps rows", &["SELECT * FROM country k LEFT JOIN customer c ON c.age = k.code"]);
     world.refuses("LOAD DATA", &["LOAD DATA INFILE 'x' INTO TABLE customer"]);

@@ -6,10 +6,11 @@ use super::blocks::{Blocks, plain};
 use super::catalog::{Catalog, Rows};
 use super::keys::{Finder, Found, Group};
 use super::query::{apart, check_uses, parse};
+use super::same;
 use super::text::Text;
 use super::value::Slot;
 use super::{Plan, Work};
-use crate::gateway::sql::{Access, Statement};
+use crate::gateway::sql::{Access, Dml, Kind, Statement};
 
 /// What the parser has found.
 struct Change<'t> {
@@ -42,7 +43,7 @@ pub(super) fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>
         blocks.inner(&assignment.value, root)?;
     }
     let groups = blocks.groups(&[root]);
-    let everywhere = check_written(statement, &blocks, &groups)?;
+    let everywhere = check_written(statement, &change, &blocks, (root, &groups))?;
     let assigned = assigned(&change, &blocks, root, &groups)?;
     let spread = check_uses(statement, text).and_then(|()| {
         if let Some(why) = &blocks.outer {
@@ -50,6 +51,9 @@ pub(super) fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>
         }
         if groups.len() > 1 || groups.iter().any(|group| !group.root) {
             return Err(apart(&groups));
+        }
+        if everywhere {
+            return same::check(text, 0);
         }
         if change.limited {
             return Err(
@@ -63,27 +67,72 @@ pub(super) fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>
 }
 
 /// Whether what is written is on every shard. What is so in part only is refused.
-fn check_written(statement: &Statement, blocks: &Blocks<'_>, groups: &[Group]) -> Result<bool, String> {
-    let is_written =
-        |name: &str| statement.tables.iter().any(|table| table.access == Access::Write && table.table.text == name);
-    for one in &blocks.occurrences {
-        let name = &one.table.name;
-        if let (Rows::Everywhere(source), true) = (&one.table.rows, is_written(name)) {
-            if let Some(source) = source {
-                return Err(format!("{name} is filled from {source}; write to that"));
+fn check_written(
+    statement: &Statement,
+    change: &Change<'_>,
+    blocks: &Blocks<'_>,
+    (root, groups): (usize, &[Group]),
+) -> Result<bool, String> {
+    let everywhere = |at: usize| match blocks.occurrences.get(at).map(|one| (&one.table.name, &one.table.rows)) {
+        Some((name, Rows::Everywhere(source))) => Some((name, source)),
+        _ => None,
+    };
+    let written: Vec<usize> = match statement.kind {
+        // Every table counts as written there; those that are have assignments.
+        Kind::Dml(Dml::Update) => assigned_tables(change, blocks, root)?,
+        _ => {
+            let is_written = |name: &str| {
+                statement.tables.iter().any(|table| table.access == Access::Write && table.table.text == name)
+            };
+            let own = blocks.occurrences.iter().enumerate().filter(|(_, one)| is_written(&one.table.name));
+            own.map(|(at, _)| at).collect()
+        }
+    };
+    let Some((name, source)) = written.iter().find_map(|at| everywhere(*at)) else { return Ok(false) };
+    if let Some(source) = source {
+        return Err(format!("{name} is filled from {source}; write to that"));
+    }
+    if !groups.is_empty() {
+        return Err(format!(
+            "rows of {name}, which every shard has, would be written on some only; write to it by itself"
+        ));
+    }
+    Ok(true)
+}
+
+/// The tables whose columns an UPDATE assigns.
+fn assigned_tables(change: &Change<'_>, blocks: &Blocks<'_>, root: usize) -> Result<Vec<usize>, String> {
+    let own = || blocks.occurrences.iter().enumerate().filter(|(_, one)| one.block == root);
+    let reference =
+        own().find(|(_, one)| matches!(one.table.rows, Rows::Everywhere(_))).map(|(_, one)| &one.table.name);
+    let mut tables = Vec::new();
+    for assignment in change.assignments {
+        let column = match &assignment.target {
+            AssignmentTarget::ColumnName(name) => {
+                let parts: Option<Vec<_>> = name.0.iter().map(|part| part.as_ident().cloned()).collect();
+                parts.map(|mut parts| match (parts.pop(), parts.is_empty()) {
+                    (Some(only), true) => Expr::Identifier(only),
+                    (last, _) => Expr::CompoundIdentifier(parts.into_iter().chain(last).collect()),
+                })
             }
-            if groups.is_empty() {
-                return Ok(true);
+            AssignmentTarget::Tuple(_) => None,
+        };
+        match (column.and_then(|column| blocks.column(&column, root)), reference) {
+            (Some((table, _)), _) => tables.push(table),
+            // A statement of one table can mean no other.
+            (None, Some(_)) if own().count() == 1 && !blocks.has_derived(root) => {
+                tables.extend(own().map(|(at, _)| at))
             }
-            // In UPDATE every table counts as written.
-            if !matches!(statement.kind, crate::gateway::sql::Kind::Dml(crate::gateway::sql::Dml::Update)) {
+            (None, Some(name)) => {
                 return Err(format!(
-                    "rows of {name}, which every shard has, would be changed on some; write to it by itself"
+                    "{} may be a column of {name}, which every shard has: say which table's it is",
+                    assignment.target
                 ));
             }
+            (None, None) => {}
         }
     }
-    Ok(false)
+    Ok(tables)
 }
 
 /// The key that rows get, if columns of it are assigned.

@@ -1,8 +1,9 @@
 //! What is refused by its kind, and what may go to any server.
 
 use super::{Refusal, Router, Statement};
-use crate::gateway::sql::{Access, Ddl, Kind, Qualified, Show, TableRef, Xa};
-use crate::gateway::view::is_system_schema;
+use crate::gateway::plan::Text;
+use crate::gateway::sql::{Access, Ddl, Kind, Qualified, Show, TableRef, Xa, stored_function};
+use crate::gateway::view::{Keyspace, is_system_schema};
 use crate::model::workflow::TabletType;
 
 impl Router<'_> {
@@ -31,6 +32,23 @@ impl Router<'_> {
         let primary = target.keyspace.as_ref().map_or("a keyspace".into(), |name| format!("`use {name}`"));
         Err(Refusal::read_only(format!(
             "the session's target is {target}, which takes reads only: {what} must go to the primary; say {primary} first"
+        )))
+    }
+
+    /// Refuses what names no table of a sharded keyspace and still may be about its rows: a stored function would read and
+    /// write those of one shard.
+    pub(super) fn check_calls(&self, keyspace: &Keyspace, statement: &Statement, sql: &[u8]) -> Result<(), Refusal> {
+        if !matches!(statement.kind, Kind::Query | Kind::Do | Kind::Set(_) | Kind::Explain { analyze: true }) {
+            return Ok(());
+        }
+        let text = Text::new(sql, self.mode);
+        let Some(function) = stored_function(sql, &text.tokens) else { return Ok(()) };
+        Err(Refusal::unsupported(format!(
+            "keyspace {} is sharded ({}): {} is no function of MySQL's own, and what a stored function does cannot be seen; name the \
+             shard with `use`",
+            keyspace.name,
+            keyspace.shard_names(),
+            String::from_utf8_lossy(function)
         )))
     }
 }

@@ -26,7 +26,7 @@ impl Router<'_> {
             return Err(cannot(&format!("its tables are in {name}; say `use {name}` first")));
         }
         let Some(home) = home else { return Ok(()) };
-        let shard = self.shard(home, &inner)?;
+        let shard = self.shard(home, &inner, text)?;
         let edited = shard.tablets.iter().any(|tablet| !self.edits(&inner, text, tablet).is_empty());
         if edited {
             return Err(cannot("its text would have to be changed; leave the database's name out"));

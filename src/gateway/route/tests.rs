@@ -219,6 +219,12 @@ fn a_named_shard_is_meant_and_rules_are_not() {
     Case::new("customer:40-", Cluster::default()).refuses(1049, "the shards of customer are", &["SELECT 1"]);
     let whole = Case::new("customer", Cluster::default());
     whole.goes(300, &["SELECT 1", "SET NAMES utf8mb4", "SHOW VARIABLES", "SELECT * FROM information_schema.tables"]);
+    whole.goes(300, &["SELECT 1, 'f(5)'", "/* a (b) */ SELECT NOW(6), @x", "SET @x = (1 + ABS(-1))", "DO SLEEP(0)"]);
+    whole.refuses(
+        1235,
+        "what a stored function does cannot be seen",
+        &["SELECT f(5)", "DO f(5)", "SET @x = f (5)", "SELECT `abs`(1)", "PREPARE p FROM 'SELECT f(5)'"],
+    );
     whole.refuses(1235, "sharded (-80, 80-)", &["SELECT * FROM t", "CALL p()", "CREATE TABLE t (id INT)"]);
 }
 

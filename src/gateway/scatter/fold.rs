@@ -73,6 +73,14 @@ impl Groups {
             let raw = || values.get(at).cloned().flatten().and_then(|range| packet.get(range).map(<[u8]>::to_vec));
             next.push(match fold {
                 Fold::First | Fold::Average { .. } => None,
+                Fold::Some(count) => {
+                    let index = index(*count, self.columns.len(), self.hidden).ok_or(MALFORMED)?;
+                    let column = self.columns.get(index).ok_or(MALFORMED)?;
+                    let before = group.get(index).and_then(Option::as_deref);
+                    let none =
+                        before.and_then(|bytes| number(bytes, column, self.form)).ok_or(MALFORMED)? == Value::Int(0);
+                    none.then(raw)
+                }
                 Fold::Sum => Some(self.sum(at, group.get(at).and_then(Option::as_deref), raw().as_deref())?),
                 Fold::Least(key) | Fold::Greatest(key) => {
                     let index = index(key.place, self.columns.len(), self.hidden).ok_or(MALFORMED)?;
@@ -278,6 +286,28 @@ mod tests {
         text_row(&mut packet, [Some("1"), Some("2"), Some("1.5"), Some("9"), Some("3.00"), Some("2")]);
         let values = row::values(&packet, &columns, Form::Text).unwrap();
         assert!(matches!(small.add(&packet, &values), Err(MergeError::TooMuch { .. })));
+    }
+
+    #[test]
+    fn what_has_no_rows_says_nothing() {
+        let columns = [kind(ColumnType::MYSQL_TYPE_LONG, 0), kind(ColumnType::MYSQL_TYPE_LONGLONG, 0)];
+        let folds = [Fold::Some(Place::Hidden(0)), Fold::Sum];
+        for (parts, expected) in [
+            ([(None, "0"), (Some("7"), "2"), (Some("8"), "1")], [Some("7"), Some("3")]),
+            ([(None, "0"), (None, "0"), (Some("8"), "1")], [Some("8"), Some("1")]),
+            ([(Some("6"), "1"), (None, "0"), (Some("8"), "1")], [Some("6"), Some("2")]),
+            ([(None, "0"), (None, "0"), (None, "0")], [None, Some("0")]),
+        ] {
+            let mut groups = Groups::new(&[], &folds, &columns, 1, Form::Text, Held::new(1 << 20)).unwrap();
+            for (value, count) in parts {
+                let mut packet = Vec::new();
+                text_row(&mut packet, [value, Some(count)]);
+                groups.add(&packet, &row::values(&packet, &columns, Form::Text).unwrap()).unwrap();
+            }
+            let mut wanted = Vec::new();
+            text_row(&mut wanted, expected);
+            assert_eq!(groups.finish().unwrap(), [wanted], "{parts:?}");
+        }
     }
 
     #[test]

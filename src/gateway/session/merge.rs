@@ -81,7 +81,9 @@ impl Rows {
     ) -> Result<bool, Failed> {
         let unbegun = |error| Failed::Merge(error, false);
         let shown = self.columns.len().saturating_sub(self.hidden);
-        let (skip, most) = limit.unwrap_or((0, u64::MAX));
+        // Each shard heeds it for its own rows.
+        let session_limit = || session.settings.get("sql_select_limit").and_then(|most| most.parse().ok());
+        let (skip, most) = limit.unwrap_or_else(|| (0, session_limit().unwrap_or(u64::MAX)));
         let mut window = Window { skip, left: most };
         match merge {
             Merge::Rows { order, distinct } => {

@@ -1,6 +1,6 @@
 //! What a statement that names no table asks of the connection it is run on. Pure.
 
-use crate::gateway::sql::{Handler, Kind, Statement};
+use crate::gateway::sql::{Handler, Kind, Statement, is_built_in};
 
 /// Whether a statement may run on any of the session's connections: nothing in it depends on the default database. What
 /// is not known to be so follows the session's target.
@@ -78,7 +78,8 @@ pub(super) fn reads_snapshot(statement: &Statement, sql: &[u8]) -> bool {
         }
 }
 
-/// Whether every word before a parenthesis is a function or keyword of MySQL's own.
+/// Whether every word before a parenthesis is a function or keyword of MySQL's own. One that is not known costs nothing here but
+/// that its statement follows the session's target.
 fn calls_only_built_ins(sql: &[u8]) -> bool {
     sql.iter().enumerate().filter(|(_, byte)| **byte == b'(').all(|(at, _)| {
         let before = sql.get(..at).unwrap_or_default().trim_ascii_end();
@@ -89,36 +90,9 @@ fn calls_only_built_ins(sql: &[u8]) -> bool {
             .count();
         let word = before.get(before.len() - word..).unwrap_or_default();
         let quoted = before.last().is_some_and(|byte| b"`\"".contains(byte));
-        !quoted && (word.is_empty() || BUILT_IN.split(' ').any(|known| known.as_bytes().eq_ignore_ascii_case(word)))
+        !quoted && (word.is_empty() || is_built_in(word))
     })
 }
-
-/// MySQL's functions, and its keywords that may stand before a parenthesis. One that is missing here costs nothing but that
-/// its statement follows the session's target.
-const BUILT_IN: &str = "\
-    ABS ACOS ADDDATE ADDTIME AES_DECRYPT AES_ENCRYPT ALL AND ANY ANY_VALUE AS ASCII ASIN ATAN ATAN2 AVG BENCHMARK \
-    BETWEEN BIN BINARY BIN_TO_UUID BIT_AND BIT_COUNT BIT_LENGTH BIT_OR BIT_XOR BY CASE CAST CEIL CEILING CHAR \
-    CHARACTER_LENGTH CHARSET CHAR_LENGTH COALESCE COERCIBILITY COLLATION COMPRESS CONCAT CONCAT_WS CONNECTION_ID \
-    CONV CONVERT CONVERT_TZ COS COT COUNT CRC32 CUME_DIST CURDATE CURRENT_DATE CURRENT_ROLE CURRENT_TIME \
-    CURRENT_TIMESTAMP CURRENT_USER CURTIME DATE DATEDIFF DATE_ADD DATE_FORMAT DATE_SUB DAY DAYNAME DAYOFMONTH \
-    DAYOFWEEK DAYOFYEAR DECIMAL DEFAULT DEGREES DENSE_RANK DISTINCT DIV ELSE ELT EXISTS EXP EXPORT_SET EXTRACT \
-    FIELD FIND_IN_SET FIRST_VALUE FLOOR FORMAT FORMAT_BYTES FOUND_ROWS FROM_BASE64 FROM_DAYS FROM_UNIXTIME \
-    GET_FORMAT GET_LOCK GREATEST GROUPING GROUP_CONCAT GTID_SUBSET GTID_SUBTRACT HEX HOUR IF IFNULL IN INET6_ATON \
-    INET6_NTOA INET_ATON INET_NTOA INSERT INSTR INTERVAL IS_FREE_LOCK IS_IPV4 IS_IPV6 IS_USED_LOCK IS_UUID ISNULL \
-    JSON_ARRAY JSON_ARRAYAGG JSON_CONTAINS JSON_DEPTH JSON_EXTRACT JSON_KEYS JSON_LENGTH JSON_MERGE_PATCH \
-    JSON_MERGE_PRESERVE JSON_OBJECT JSON_OBJECTAGG JSON_OVERLAPS JSON_PRETTY JSON_QUOTE JSON_REMOVE JSON_REPLACE \
-    JSON_SEARCH JSON_SET JSON_TYPE JSON_UNQUOTE JSON_VALID JSON_VALUE LAG LAST_DAY LAST_INSERT_ID LAST_VALUE LCASE \
-    LEAD LEAST LEFT LENGTH LIKE LN LOCALTIME LOCALTIMESTAMP LOCATE LOG LOG10 LOG2 LOWER LPAD LTRIM MAKEDATE \
-    MAKETIME MAKE_SET MAX MD5 MEMBER MICROSECOND MID MIN MINUTE MOD MONTH MONTHNAME NOT NOW NTH_VALUE NTILE NULLIF \
-    OCT OCTET_LENGTH OF OR ORD OVER PARTITION PERCENT_RANK PERIOD_ADD PERIOD_DIFF PI POSITION POW POWER \
-    PS_CURRENT_THREAD_ID QUARTER QUOTE RADIANS RAND RANDOM_BYTES RANK REGEXP REGEXP_INSTR REGEXP_LIKE \
-    REGEXP_REPLACE REGEXP_SUBSTR RELEASE_ALL_LOCKS RELEASE_LOCK REPEAT REPLACE REVERSE RIGHT RLIKE ROLES_GRAPHML \
-    ROUND ROW ROW_COUNT ROW_NUMBER RPAD RTRIM SECOND SEC_TO_TIME SELECT SESSION_USER SHA SHA1 SHA2 SIGN SIN SLEEP \
-    SOME SOUNDEX SPACE SQRT STATEMENT_DIGEST STD STDDEV STDDEV_POP STDDEV_SAMP STRCMP STR_TO_DATE SUBDATE SUBSTR \
-    SUBSTRING SUBSTRING_INDEX SUBTIME SUM SYSDATE SYSTEM_USER TAN THEN TIME TIMEDIFF TIMESTAMP TIMESTAMPADD \
-    TIMESTAMPDIFF TIME_FORMAT TIME_TO_SEC TO_BASE64 TO_DAYS TO_SECONDS TRIM TRUNCATE UCASE UNCOMPRESS UNHEX UNION \
-    UNIX_TIMESTAMP UPPER USER UTC_DATE UTC_TIME UTC_TIMESTAMP UUID UUID_SHORT UUID_TO_BIN VALUES VARIANCE VAR_POP \
-    VAR_SAMP VERSION WEEK WEEKDAY WEEKOFYEAR WEIGHT_STRING WHEN WHERE XOR YEAR YEARWEEK";
 
 #[cfg(test)]
 mod tests {

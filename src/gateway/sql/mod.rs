@@ -10,6 +10,7 @@
 //! The text is bytes: literals may hold any. It must be in a character set whose multi-byte characters contain no ASCII
 //! byte; a session in big5, cp932, gb18030, gbk or sjis must not be read with this.
 
+mod built_in;
 mod classify;
 mod collect;
 mod cursor;
@@ -32,6 +33,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use built_in::{is_built_in, stored_function};
 pub use classify::analyze;
 pub use identifiers::identifiers;
 pub(in crate::gateway) use lexer::Lexer;

@@ -193,7 +193,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_survived(sql in proptest::collection::vec(any::<u8>(), 0..120), ansi in any::<bool>()) {
-        let mode = SqlMode { ansi_quotes: ansi, no_backslash_escapes: ansi };
+        let mode = SqlMode { ansi_quotes: ansi, no_backslash_escapes: ansi, ..SqlMode::default() };
         spans_are_right(&sql, mode)?;
     }
 

@@ -1,6 +1,7 @@
 //! A keyspace of four shards through the gateway, beside the same rows on one server: what is asked of both must be answered
 //! alike, or be refused with the reason.
 
+mod answers;
 mod leavings;
 mod numbered;
 mod queries;
@@ -25,6 +26,7 @@ const QUESTIONS: usize = 1_200;
 async fn several_shards_answer_as_one_server_would() {
     let world = World::start().await;
     answers_are_the_same(&world).await;
+    answers::of_several_shards(&world).await;
     writes::rows_are_where_they_belong(&world).await;
     numbered::rows_get_numbers_and_go_where_they_lead(&world).await;
     transactions::over_several_shards(&world).await;

@@ -36,13 +36,21 @@ impl Draft<'_, '_> {
                 return Err("name the columns of a query with groups instead of *".into());
             };
             let fold = if items.contains(&Some(at)) { Fold::First } else { self.fold(at, expr, &mut behind)? };
-            folds.push(fold);
+            folds.push(match fold {
+                // Each shard answers with a row, also those that have none of the rows it is made of.
+                Fold::First if keys.is_empty() => {
+                    let count = self.hide(vec![Piece::Bytes(b"COUNT(*)".into())])?;
+                    behind.push((count, Fold::Sum));
+                    Fold::Some(count)
+                }
+                fold => fold,
+            });
         }
         let mut sorted = Vec::new();
         for item in order {
             let key = match self.meant(&item.expr, true)? {
                 Meant::Item(at) => match folds.get(at) {
-                    Some(Fold::First) => self.item_key(at)?,
+                    Some(Fold::First | Fold::Some(_)) => self.item_key(at)?,
                     Some(Fold::Least(key) | Fold::Greatest(key)) => key.clone(),
                     _ => Key { place: Place::Shown(at), weight: false, blank: None },
                 },
@@ -86,7 +94,9 @@ impl Draft<'_, '_> {
         match (name.as_str(), distinct) {
             ("any_value", _) => Ok(Fold::First),
             ("count" | "sum", false) => Ok(Fold::Sum),
-            ("count" | "sum" | "avg", true) if argument.is_some_and(|only| self.has_key(std::iter::once(only))) => {
+            ("count" | "sum" | "avg", true)
+                if argument.is_some_and(|only| self.has_key(std::iter::once(only), true)) =>
+            {
                 match name.as_str() {
                     // Each value is on one shard only.
                     "avg" => refuse("of different values cannot be made of several shards' answers"),

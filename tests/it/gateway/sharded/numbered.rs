@@ -22,6 +22,16 @@ pub async fn rows_get_numbers_and_go_where_they_lead(world: &World) {
     let several = Params::Positional(vec![mysql_async::Value::NULL, "p".into(), 100_501u64.into(), "q".into()]);
     conn.exec_drop("INSERT INTO ticket VALUES (?, ?), (?, ?)", several).await.unwrap();
     assert_eq!(conn.last_insert_id(), Some(6));
+    // Whatever reads as 0 asks for a number, unless the session says that 0 is 0.
+    conn.query_drop("INSERT INTO ticket (id, what) VALUES ('0', 't'), (-0, 'u')").await.unwrap();
+    assert_eq!(conn.last_insert_id(), Some(7));
+    conn.exec_drop("INSERT INTO ticket (id, what) VALUES (?, 'v')", ("0",)).await.unwrap();
+    assert_eq!(conn.last_insert_id(), Some(9));
+    let refused = conn.query_drop("INSERT INTO counted (id, what) VALUES (5, 'a'), (0, 'b')").await.unwrap_err();
+    assert!(refused.to_string().contains("would store a number of its own"), "{refused}");
+    conn.query_drop("INSERT INTO counted (id, what) VALUES (5, 'a')").await.unwrap();
+    conn.query_drop("SET sql_mode = 'STRICT_TRANS_TABLES,NO_AUTO_VALUE_ON_ZERO'").await.unwrap();
+    conn.query_drop("INSERT INTO ticket (id, what) VALUES (0, 'zero')").await.unwrap();
     // Several sessions at once.
     let insert = async || {
         let mut conn = world.through("wide").await;
@@ -38,7 +48,8 @@ pub async fn rows_get_numbers_and_go_where_they_lead(world: &World) {
             assert_eq!(super::writes::place_of(id), place, "ticket {id}");
         }
     }
-    assert_eq!(seen.len(), 8 + 180);
+    assert!(seen.contains(&0));
+    assert_eq!(seen.len(), 12 + 180);
     let total: Option<(u64, u64)> = conn.query_first("SELECT COUNT(*), MAX(id) FROM ticket").await.unwrap();
-    assert_eq!(total, Some((188, 100_501)));
+    assert_eq!(total, Some((192, 100_501)));
 }

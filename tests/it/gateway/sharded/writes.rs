@@ -135,7 +135,11 @@ fn write(random: &mut StdRng, number: usize) -> (String, Vec<Value>) {
             "UPDATE customer c JOIN orders o ON o.customer_id = c.id SET c.age = 7, o.qty = 3 WHERE c.id = {id}"
         ),
         10 => format!("UPDATE country SET label = 'w{number}' WHERE code = {}", id % 8),
-        _ => match random.random_range(0..4) {
+        _ => match random.random_range(0..8) {
+            4 => "UPDATE customer c JOIN country k ON k.code = c.country SET k.label = 'one' WHERE c.id = 3".into(),
+            5 => "UPDATE country SET label = 'first' LIMIT 1".into(),
+            6 => "UPDATE country SET label = LEFT(UUID(), 20)".into(),
+            7 => "INSERT INTO country VALUES (1000, LEFT(UUID(), 20))".into(),
             0 => "DELETE FROM customer ORDER BY id LIMIT 3".into(),
             1 => format!("UPDATE customer SET id = id + 1000 WHERE id = {id}"),
             2 => "INSERT INTO customer SELECT * FROM customer".into(),
