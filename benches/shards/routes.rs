@@ -128,6 +128,7 @@ impl World {
             blank: None,
             generated: false,
             invisible: false,
+            counts: false,
         };
         let columns = [("id", int()), ("k", int()), ("c", text()), ("pad", text())].map(column).to_vec();
         Ok(Self { view, target: KEYSPACE.parse()?, columns: Arc::new(TableColumns { columns }) })
