@@ -52,6 +52,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         blank: None,
         generated: false,
         invisible: false,
+        counts: false,
     };
     let columns = tables.map(|(name, columns)| {
         (name.to_owned(), Arc::new(TableColumns { columns: columns.into_iter().map(column).collect() }))
