@@ -1,7 +1,8 @@
 //! Events to transactions: the state machine of the binlog, free of I/O.
 //!
 //! Invariants: every GTID leaves exactly one event whose `last` is set, or an error; rows of tables outside the set are never
-//! decoded; no prepared XA transaction with rows of a moved table is passed, decoded yet or not; an event that is neither understood nor ignorable is an error.
+//! decoded; no prepared XA transaction with rows of a moved table is passed, decoded yet or not; an event that is neither
+//! understood nor ignorable is an error.
 //! Source of the boundaries: mysql-server/sql/rpl_trx_boundary_parser.cc.
 
 use std::collections::{HashMap, VecDeque};
