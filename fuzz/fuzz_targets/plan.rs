@@ -67,7 +67,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 
 fuzz_target!(|input: &[u8]| {
     let Some((bits, sql)) = input.split_first() else { return };
-    let mode = SqlMode { ansi_quotes: bits & 1 != 0, no_backslash_escapes: bits & 2 != 0 };
+    let (ansi_quotes, no_backslash_escapes, zero_is_zero) = (bits & 1 != 0, bits & 2 != 0, bits & 16 != 0);
+    let mode = SqlMode { ansi_quotes, no_backslash_escapes, zero_is_zero };
     let statement = analyze(sql, mode);
     // Others are refused before.
     if !statement.certain {
