@@ -32,9 +32,7 @@ mod testbed;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use shardlift::daemon::cancel_on_signal;
 use shardlift::local::{InstallOptions, ensure};
-use tokio_util::sync::CancellationToken;
 
 use self::results::Results;
 
@@ -66,25 +64,7 @@ async fn main() -> ExitCode {
         println!("cargo bench --bench datapath runs this");
         return ExitCode::SUCCESS;
     }
-    let interrupted = CancellationToken::new();
-    let outcome = match cancel_on_signal(interrupted.clone()) {
-        Err(error) => Err(error.into()),
-        // What runs is dropped where it stands: servers are killed, their folder is removed.
-        Ok(_signals) => tokio::select! {
-            outcome = run(&options) => outcome,
-            () = interrupted.cancelled() => Err(anyhow::anyhow!("interrupted")),
-        },
-    };
-    match outcome {
-        Ok(results) => {
-            println!("{results}");
-            if results.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testbed::conclude(run(&options), Results::failed).await
 }
 
 async fn run(options: &Options) -> anyhow::Result<Results> {

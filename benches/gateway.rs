@@ -31,9 +31,7 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum as _};
-use shardlift::daemon::cancel_on_signal;
 use shardlift::local::{InstallOptions, ensure};
-use tokio_util::sync::CancellationToken;
 
 use self::caller::Protocol;
 use self::cpu::Machine;
@@ -95,25 +93,7 @@ async fn main() -> ExitCode {
         eprintln!("{:?}", front::relay(server).await);
         return ExitCode::FAILURE;
     }
-    let interrupted = CancellationToken::new();
-    let outcome = match cancel_on_signal(interrupted.clone()) {
-        Err(error) => Err(error.into()),
-        // What runs is dropped where it stands: servers are killed, their folder is removed.
-        Ok(_signals) => tokio::select! {
-            outcome = run(&options) => outcome,
-            () = interrupted.cancelled() => Err(anyhow::anyhow!("interrupted")),
-        },
-    };
-    match outcome {
-        Ok(results) => {
-            println!("{results}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testbed::conclude(run(&options), |_| false).await
 }
 
 async fn run(options: &Options) -> anyhow::Result<Results> {

@@ -41,9 +41,7 @@ mod turn;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use shardlift::daemon::cancel_on_signal;
 use shardlift::local::{InstallOptions, ensure};
-use tokio_util::sync::CancellationToken;
 
 use self::results::Results;
 
@@ -90,25 +88,7 @@ async fn main() -> ExitCode {
     if cfg!(debug_assertions) {
         eprintln!("built without optimisation: these numbers say nothing");
     }
-    let interrupted = CancellationToken::new();
-    let outcome = match cancel_on_signal(interrupted.clone()) {
-        Err(error) => Err(error.into()),
-        // What runs is dropped where it stands: servers are killed, their folder is removed.
-        Ok(_signals) => tokio::select! {
-            outcome = run(&options) => outcome,
-            () = interrupted.cancelled() => Err(anyhow::anyhow!("interrupted")),
-        },
-    };
-    match outcome {
-        Ok(results) => {
-            println!("{results}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testbed::conclude(run(&options), |_| false).await
 }
 
 async fn run(options: &Options) -> anyhow::Result<Results> {

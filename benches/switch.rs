@@ -28,11 +28,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use shardlift::daemon::cancel_on_signal;
 use shardlift::local::{InstallOptions, ensure};
 use shardlift::model::switch::Direction;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use self::clients::Crew;
 use self::doors::Doors;
@@ -82,25 +80,7 @@ async fn main() -> ExitCode {
     if cfg!(debug_assertions) {
         eprintln!("built without optimisation: its times say little");
     }
-    let interrupted = CancellationToken::new();
-    let outcome = match cancel_on_signal(interrupted.clone()) {
-        Err(error) => Err(error.into()),
-        // What runs is dropped where it stands: servers are killed, their folder is removed.
-        Ok(_signals) => tokio::select! {
-            outcome = run(&options) => outcome,
-            () = interrupted.cancelled() => Err(anyhow::anyhow!("interrupted")),
-        },
-    };
-    match outcome {
-        Ok(results) => {
-            println!("{results}");
-            if results.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testbed::conclude(run(&options), Results::failed).await
 }
 
 async fn run(options: &Options) -> anyhow::Result<Results> {

@@ -8,19 +8,45 @@ pub mod table;
 use std::fmt::Display;
 use std::future::Future;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use mysql_async::prelude::Queryable;
+use shardlift::daemon::cancel_on_signal;
 use shardlift::local::cluster::{Cluster, ClusterSpec};
 use shardlift::local::{Mysqld, Servers};
 use shardlift::mysql::wire::{ConnectOptions, Wire};
 use shardlift::mysql::{Endpoint, Login, Secret};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// Longer than anything here takes.
 pub const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// Has a benchmark run to its end, and prints its results; a failure where they have `failed`. When it is interrupted what runs
+/// is dropped where it stands: servers are killed, their folder is removed.
+pub async fn conclude<T: Display>(run: impl Future<Output = Result<T>>, failed: impl FnOnce(&T) -> bool) -> ExitCode {
+    let interrupted = CancellationToken::new();
+    let outcome = match cancel_on_signal(interrupted.clone()) {
+        Err(error) => Err(error.into()),
+        Ok(_signals) => tokio::select! {
+            outcome = run => outcome,
+            () = interrupted.cancelled() => Err(anyhow::anyhow!("interrupted")),
+        },
+    };
+    match outcome {
+        Ok(results) => {
+            println!("{results}");
+            if failed(&results) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Keyspace `commerce` on one server, `customer` on another.
 #[derive(Debug)]

@@ -39,7 +39,8 @@ pub async fn fence_in(topology: &Topology, credentials: &Credentials, record: &W
     made.await.map_err(SwitchError::into_engine)
 }
 
-/// Undoes the workflow on both sides, if the sources have all that they were given back. Reads that were switched go back before the tables they are sent to go.
+/// Undoes the workflow on both sides, if the sources have all that they were given back. Reads that were switched go back
+/// before the tables they are sent to go.
 pub async fn cancel(desk: &Desk, credentials: &Credentials, record: &Workflow) -> Result<(), SwitchError> {
     let mut ends = Ends::resolve(&desk.topology, credentials, record, Direction::Forward).await?;
     if !record.switched.is_empty() {
@@ -59,8 +60,8 @@ pub async fn cancel(desk: &Desk, credentials: &Credentials, record: &Workflow) -
     replace::undo(&desk.topology, &desk.guard, credentials, record).await
 }
 
-/// Lets the workflow end with its tables at the target, if that has all that it was given: what is left of them at the source goes as was asked, and every
-/// trace of the workflow on both sides.
+/// Lets the workflow end with its tables at the target, if that has all that it was given: what is left of them at the source
+/// goes as was asked, and every trace of the workflow on both sides.
 pub async fn complete(desk: &Desk, credentials: &Credentials, record: &Workflow) -> Result<(), SwitchError> {
     let ends = Ends::resolve(&desk.topology, credentials, record, Direction::Forward).await?;
     open::have_all(record, &ends.opening).await?;
