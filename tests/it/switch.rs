@@ -1,6 +1,7 @@
 //! Traffic is switched while applications write: nothing is lost or doubled, one side accepts writes, and there is a way
 //! back.
 
+mod armed;
 mod completed;
 mod hundred;
 mod idle;
