@@ -31,7 +31,7 @@ impl Session {
     pub(super) async fn take_in(&mut self, gathered: Gathered, asked: Asked<'_>) {
         let Gathered { answered, mut unasked, .. } = gathered;
         let warned = answered.iter().any(|one| one.relayed.warnings > 0);
-        let open = self.txn.tablet().is_some();
+        let (open, partial) = (self.txn.tablet().is_some(), answered.len() > 1);
         let mut answered = answered.into_iter();
         while let Some(one) = answered.next() {
             let text = Ask::Text(b"");
@@ -44,6 +44,7 @@ impl Session {
             }
         }
         unasked.into_iter().for_each(|checkout| self.settle(checkout));
+        self.last.partial = partial;
         if !warned {
             // What one shard has counted is not what the statement has.
             self.last.at = self.last.at.take().map(|(alias, _)| (alias, 0));
@@ -85,14 +86,17 @@ impl Session {
         }
         let Gathered { mut answered, .. } = gathered;
         let mut packet = counted(&answered, several, asked.statement, asked.sql);
-        let at =
-            answered.first().map(|one| (one.checkout.key().tablet().clone(), one.checkout.backend.connection_id()));
+        // What the connection would tell of is the COMMIT.
+        let at = answered.first().map(|one| (one.checkout.key().tablet().clone(), 0));
         if within || alone {
             if within && !alone {
                 join_all(answered.iter_mut().map(|one| timeout(OWN, one.checkout.backend.execute(RELEASE)))).await;
             }
             self.take_in(Gathered { answered, ..Gathered::default() }, asked).await;
         } else {
+            for one in &answered {
+                self.keep.learn(asked.statement, asked.sql, &one.relayed);
+            }
             let checkouts = answered.into_iter().map(|one| one.checkout).collect();
             if let Err(error) = self.commit_each(checkouts).await {
                 return self.fail(error).await;
@@ -103,11 +107,11 @@ impl Session {
         }
         if let Some(first) = first_given(asked.bindings) {
             packet.last_insert_id = first;
-            // No connection's own is right.
-            self.last.at = self.last.at.take().map(|(alias, _)| (alias, 0));
         }
         if packet.last_insert_id > 0 {
             self.last.insert_id = packet.last_insert_id;
+            // No connection's own is right.
+            self.last.insert_id_at = None;
         }
         let mut packet = OkPacket { status: self.status(), ..packet };
         packet.status.set(mysql_common::constants::StatusFlags::SERVER_MORE_RESULTS_EXISTS, asked.more);

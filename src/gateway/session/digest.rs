@@ -27,6 +27,7 @@ impl Session {
         self.last.any = true;
         self.last.refusal = None;
         self.last.at = Some((alias.clone(), checkout.backend.connection_id()));
+        self.last.partial = false;
         let status = match relayed.status {
             Some(status) => Some((status, carried)),
             // An error may have ended a transaction, or left one that a procedure began, and does not say so.
@@ -55,6 +56,7 @@ impl Session {
             && last_insert_id > 0
         {
             self.last.insert_id = last_insert_id;
+            self.last.insert_id_at = self.last.at.clone();
         }
         self.keep.learn(statement, sql, relayed);
         if !carried {

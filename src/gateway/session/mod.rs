@@ -96,6 +96,11 @@ struct Last {
     any: bool,
     /// Where it ran: the tablet and the connection's id.
     at: Option<(TabletAlias, u32)>,
+    /// Several shards answered it: what that connection has counted is a part.
+    partial: bool,
+    /// Which connection has `insert_id` as its own LAST_INSERT_ID(): not always the one that ran the last statement, and none
+    /// where the number came of a sequence, or of several shards.
+    insert_id_at: Option<(TabletAlias, u32)>,
 }
 
 /// A session.

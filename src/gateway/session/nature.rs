@@ -44,6 +44,13 @@ pub(super) fn asks_insert_id_only(statement: &Statement, sql: &[u8]) -> bool {
         && !OTHERS.iter().any(|other| lower.windows(other.len()).any(|window| window == *other))
 }
 
+/// Whether LAST_INSERT_ID() is among what it asks back for; in doubt it is.
+pub(super) fn asks_insert_id(sql: &[u8]) -> bool {
+    const NAMES: [&[u8]; 2] = [b"last_insert_id", b"identity"];
+    let lower = sql.to_ascii_lowercase();
+    NAMES.iter().any(|name| lower.windows(name.len()).any(|window| window == *name))
+}
+
 /// Whether a transaction that was begun need not begin on a server for this: it neither reads nor writes rows.
 pub(super) fn begins_nothing(statement: &Statement, sql: &[u8]) -> bool {
     let autocommit = |kind: &Kind| match kind {
@@ -161,5 +168,7 @@ mod tests {
         assert!(only("SELECT LAST_INSERT_ID()"));
         assert!(!only("SELECT Row_Count(), LAST_INSERT_ID()"));
         assert!(!only("SHOW WARNINGS"));
+        assert!(asks_insert_id(b"SELECT Row_Count(), LAST_INSERT_ID()") && asks_insert_id(b"SELECT @@identity"));
+        assert!(!asks_insert_id(b"SELECT ROW_COUNT()"));
     }
 }

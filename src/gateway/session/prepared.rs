@@ -169,6 +169,7 @@ impl Session {
                 self.last.refusal = None;
                 self.last.any = true;
                 self.last.at = Some((checkout.key().tablet().clone(), checkout.backend.connection_id()));
+                self.last.partial = false;
                 let Outcome::Prepared { id, columns, params } = relayed.outcome else {
                     self.settle(checkout);
                     return Ok(Flow::Failed);

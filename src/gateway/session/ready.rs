@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::gateway::backend::Checkout;
+use crate::gateway::backend::{Checkout, Settings};
 use crate::gateway::client::SqlError;
 use crate::gateway::sql::{Handler, Kind, Name, Statement, analyze};
 use crate::model::TabletAlias;
@@ -10,7 +10,7 @@ use crate::mysql::MysqlError;
 use crate::sharding::RoutingRules;
 
 use super::Session;
-use super::nature::{asks_back, asks_insert_id_only, begins_nothing};
+use super::nature::{asks_back, asks_insert_id, asks_insert_id_only, begins_nothing};
 use super::txn::{Origin, Txn};
 
 impl Session {
@@ -92,21 +92,8 @@ impl Session {
         if !asks_back || !uses.variables_read.is_empty() || !uses.variables_assigned.is_empty() {
             self.carry_variables(checkout).await?;
         }
-        let here = |(at, id): &(TabletAlias, u32)| *at == alias && *id == checkout.backend.connection_id();
-        let same = self.last.at.as_ref().is_none_or(|last| here(last) && checkout.continued);
-        if asks_back && (!same || !self.last.any) {
-            if self.last.any && !asks_insert_id_only(statement, sql) {
-                let text = "what the last statement left for this one is not on this connection: it ran on another tablet, or \
-                            its connection has served another session since; ask in one transaction, or raise --pool-size";
-                return Err(NotSent::Told(SqlError::new(1105, b"HY000", text)));
-            }
-            if !self.last.any {
-                // Another session's leavings are none of this one's business.
-                checkout.backend.reset().await?;
-                checkout.backend.prepare_for(&wanted).await?;
-            }
-            let sql = format!("SET last_insert_id = {}", self.last.insert_id);
-            checkout.backend.execute(sql.as_bytes()).await?;
+        if asks_back {
+            self.give_back(statement, sql, &wanted, checkout).await?;
         }
         if self.keep.locks_tables() && matches!(statement.kind, Kind::LockTables | Kind::UnlockTables) {
             // They let go of all that the session has locked, wherever.
@@ -128,17 +115,52 @@ impl Session {
             self.commit_all().await.map_err(NotSent::Told)?;
         }
         self.origin = Origin::default();
-        for text in std::mem::take(&mut self.characteristics) {
-            checkout.backend.execute(&text).await?;
-            self.origin.characteristics.push(text);
+        for text in &self.characteristics {
+            checkout.backend.execute(text).await?;
         }
-        match std::mem::take(&mut self.txn) {
-            Txn::Begun { text, read_only } => {
-                checkout.backend.execute(&text).await?;
-                self.txn = Txn::Open(vec![alias]);
-                self.origin.begun = Some((text, read_only));
+        // Not before the server has taken them: a client that was answered BEGIN must never write outside of a transaction.
+        self.origin.characteristics = std::mem::take(&mut self.characteristics);
+        if let Txn::Begun { text, read_only } = &self.txn {
+            checkout.backend.execute(text).await?;
+            self.origin.begun = Some((text.clone(), *read_only));
+            self.txn = Txn::Open(vec![alias]);
+        } else if !self.origin.characteristics.is_empty() {
+            // A statement that opens no transaction leaves them for the next one, whose session may be another.
+            checkout.backend.soil();
+        }
+        Ok(())
+    }
+
+    /// Sees to it that what the last statement has left for this one, which asks for it, is on the connection; else refuses.
+    async fn give_back(
+        &mut self,
+        statement: &Statement,
+        sql: &[u8],
+        wanted: &Settings,
+        checkout: &mut Checkout,
+    ) -> Result<(), NotSent> {
+        let this = (checkout.key().tablet().clone(), checkout.backend.connection_id());
+        if !self.last.any {
+            // Another session's leavings are none of this one's business.
+            checkout.backend.reset().await?;
+            checkout.backend.prepare_for(wanted).await?;
+        }
+        let has_id = checkout.continued && self.last.insert_id_at.as_ref() == Some(&this);
+        if self.last.any && !asks_insert_id_only(statement, sql) {
+            let ran_here = self.last.at.as_ref().is_none_or(|last| *last == this && checkout.continued);
+            let whole = statement.kind == Kind::Diagnostics || !self.last.partial;
+            // To tell the connection the number would wipe out the rest.
+            if ran_here && whole && (has_id || !asks_insert_id(sql)) {
+                return Ok(());
             }
-            other => self.txn = other,
+            let text = "what the last statement left for this one is not on this connection: it ran on another tablet or several \
+                        shards, or its connection has served another session since; ask in one transaction, or raise --pool-size";
+            return Err(NotSent::Told(SqlError::new(1105, b"HY000", text)));
+        }
+        if !has_id {
+            let sql = format!("SET last_insert_id = {}", self.last.insert_id);
+            checkout.backend.execute(sql.as_bytes()).await?;
+            self.last.insert_id_at = Some(this);
         }
         Ok(())
     }

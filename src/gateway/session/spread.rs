@@ -162,8 +162,8 @@ impl Session {
                 },
                 Err(error) => error,
             };
-            if within && self.txn.tablet().is_none() {
-                // It was open and is over.
+            if within && !opens && self.txn.tablet().is_none() {
+                // It was open and is over. One that no shard has seen yet is not: its client was answered BEGIN.
                 self.held.append(&mut checkouts);
                 self.abandon().await;
             }

@@ -1,6 +1,7 @@
 //! A keyspace of four shards through the gateway, beside the same rows on one server: what is asked of both must be answered
 //! alike, or be refused with the reason.
 
+mod leavings;
 mod numbered;
 mod queries;
 mod switched;
@@ -36,6 +37,9 @@ async fn what_is_on_several_shards_is_whole() {
     transactions::end_on_all_shards_alike(&world).await;
     transactions::go_with_their_session(&world).await;
     writes::meet_in_one_order(&world).await;
+    leavings::are_the_sessions_own(&world).await;
+    leavings::go_with_it(&world).await;
+    leavings::a_begin_outlives_a_full_pool(&world).await;
     switched::a_write_is_undone_before_it_is_held(&world).await;
     switched::what_is_held_is_placed_anew(&world).await;
     assert!(world.gateway.stop().await.success());

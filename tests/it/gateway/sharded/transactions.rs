@@ -5,11 +5,11 @@ use mysql_async::prelude::Queryable;
 
 use super::world::World;
 
-async fn number(conn: &mut Conn, sql: &str) -> i64 {
+pub async fn number(conn: &mut Conn, sql: &str) -> i64 {
     conn.query_first(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}")).unwrap()
 }
 
-async fn refused(conn: &mut Conn, sql: &str) -> (u16, String) {
+pub async fn refused(conn: &mut Conn, sql: &str) -> (u16, String) {
     match conn.query_drop(sql).await {
         Err(mysql_async::Error::Server(error)) => (error.code, error.message),
         other => panic!("{sql}: {other:?}"),
@@ -88,7 +88,7 @@ async fn ages(conn: &mut Conn) -> Vec<i64> {
     conn.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
-async fn say(conn: &mut Conn, sql: &str) {
+pub async fn say(conn: &mut Conn, sql: &str) {
     conn.query_drop(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 

@@ -105,11 +105,6 @@ impl World {
         let file = self.cluster.folder().join("wide.json");
         std::fs::write(&file, vschema).unwrap();
         self.cluster.shardlift().must(&format!("vschema apply --vschema-file {} wide", file.display())).await;
-        if std::env::var("NOWAIT").is_ok() {
-            self.cluster.shardlift().must("keyspace add kick").await;
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            return;
-        }
         let path = paths::vschema(&"wide".parse().unwrap());
         let written = self.cluster.topology().need::<VSchema>(&path).await.unwrap().revision;
         self.acknowledged(written).await;
