@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::mapping::Mapping;
-use crate::model::{TableDef, TableName};
+use crate::model::{GtidSet, TableDef, TableName};
 use crate::mysql::schema::{SourceTable, read_source_tables, without_auto_increment};
 use crate::topology::{Lease, TopologyError};
 
@@ -47,6 +47,22 @@ pub async fn begin(source: &mut Source, writers: &mut [Writer], progress: &Strea
     }
     progress.update(|snapshot| snapshot.as_of_us = Some(now));
     Ok(())
+}
+
+/// Gives a stream that begins level the position it began `from`, if a target has none: a replica that was promoted may have
+/// all that the stream's own side had, and not that. What the former primary was sent since is sent again.
+pub async fn begin_level_again(
+    source: &mut Source,
+    writer: &mut Writer,
+    from: Option<&GtidSet>,
+) -> Result<(), EngineError> {
+    if !writer.checkpoint.position.is_empty() {
+        return Ok(());
+    }
+    let from = from.ok_or_else(|| EngineError::NoPosition { side: writer.side().label.clone() })?;
+    // As after a crash: what was applied before may be there.
+    let covering = source.covering_all().await?;
+    writer.begin_at(from.clone(), covering, &source.uuid).await
 }
 
 /// The copy's progress at one target.

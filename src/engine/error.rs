@@ -76,6 +76,16 @@ pub enum EngineError {
     /// The sidecar holds something we did not write.
     #[error("the sidecar schema `_shardlift` on the target is not as it must be: {0}")]
     Sidecar(&'static str),
+    /// A stream that only follows does not know from where.
+    #[error(
+        "{side}: the position up to which it has the other side's changes is missing from `_shardlift.stream`, and the \
+         workflow's record does not tell where that began. Rows cannot be carried there any more; the side that takes writes \
+         has all of them: `complete` the workflow"
+    )]
+    NoPosition {
+        /// The target.
+        side: String,
+    },
     /// GTIDs we have applied or seen are gone from the source.
     #[error(
         "the source no longer has transactions that were read from it before: {missing}. A crash or failover lost them, or \
@@ -304,6 +314,7 @@ impl EngineError {
             Self::PreparedXa { .. } | Self::Fence(_) => Class::Retry,
             Self::Binlog(_)
             | Self::Sidecar(_)
+            | Self::NoPosition { .. }
             | Self::LostGtids { .. }
             | Self::ReusedGtid { .. }
             | Self::Purged { .. }

@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::mapping::Mapping;
 use crate::model::workflow::{StreamState, WorkflowOptions};
-use crate::model::{Gtid, TableDef, TableName};
+use crate::model::{Gtid, GtidSet, TableDef, TableName};
 use crate::mysql::schema::{SourceTable, read_source_tables};
 use crate::topology::Lease;
 
@@ -52,6 +52,8 @@ pub struct StreamSpec {
     pub mapping: Mapping,
     /// Whose rows the targets' are, where other source shards feed them too.
     pub owners: Option<Owners>,
+    /// What it begins with.
+    pub begins: Begins,
     /// The moved tables.
     pub tables: Vec<TableName>,
     /// Those of them that are created on the targets.
@@ -60,6 +62,15 @@ pub struct StreamSpec {
     pub options: WorkflowOptions,
     /// DDL that the operator has dealt with by hand.
     pub skip_ddl: Vec<Gtid>,
+}
+
+/// What a stream begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begins {
+    /// The copy of what its source holds.
+    Copying,
+    /// Both sides hold the same ([`super::begin_level`]): at this position, as far as that is known.
+    Level(Option<GtidSet>),
 }
 
 /// How far the copy is: all targets together, and each.
@@ -160,9 +171,15 @@ impl Stream {
             writers.push(writer);
         }
         let started = |found: &marks::Progress| found.tables.values().any(marks::TableProgress::started);
-        // Once one target holds rows, the others go on from where they have begun together.
-        if !noted.iter().any(started) {
-            claim::begin(&mut source, &mut writers, &progress).await?;
+        match &spec.begins {
+            // Once one target holds rows, the others go on from where they have begun together.
+            Begins::Copying if noted.iter().any(started) => {}
+            Begins::Copying => claim::begin(&mut source, &mut writers, &progress).await?,
+            Begins::Level(from) => {
+                for (writer, noted) in writers.iter_mut().zip(&noted) {
+                    claim::begin_level_again(&mut source, writer, from.as_ref().filter(|_| started(noted))).await?;
+                }
+            }
         }
         let mut tables = read_source_tables(source.session(), &spec.source.database, &spec.tables).await?;
         if let Some(owners) = &spec.owners {

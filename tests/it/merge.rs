@@ -16,7 +16,7 @@ use shardlift::engine::conflict::{Owners, SourceShard, settle_final};
 use shardlift::engine::connect::Side;
 use shardlift::engine::progress::Progress;
 use shardlift::engine::sidecar::StreamKey;
-use shardlift::engine::stream::{Stream, StreamSpec, TargetSpec};
+use shardlift::engine::stream::{Begins, Stream, StreamSpec, TargetSpec};
 use shardlift::engine::throttle::{Limits, Valve};
 use shardlift::mapping::Mapping;
 use shardlift::model::switch::Direction;
@@ -170,6 +170,7 @@ impl<'a> Merge<'a> {
             targets: vec![TargetSpec { key, side }],
             mapping: Mapping::whole(),
             owners: Some(Owners { sources, own: shard, mapping: Mapping::sharded(Arc::new(schema), shards) }),
+            begins: Begins::Copying,
             tables: vec!["t".parse().unwrap()],
             created_tables: vec!["t".parse().unwrap()],
             options: WorkflowOptions { workers: 2, ..WorkflowOptions::default() },

@@ -11,7 +11,7 @@ use shardlift::engine::connect::Side;
 use shardlift::engine::progress::Progress;
 use shardlift::engine::sidecar::StreamKey;
 use shardlift::engine::source::Source;
-use shardlift::engine::stream::{Stream, StreamSpec, TargetSpec};
+use shardlift::engine::stream::{Begins, Stream, StreamSpec, TargetSpec};
 use shardlift::engine::throttle::{Limits, Valve};
 use shardlift::mapping::Mapping;
 use shardlift::model::GtidSet;
@@ -131,6 +131,7 @@ fn spec(cluster: &TestCluster, source: Side) -> StreamSpec {
         targets: vec![TargetSpec { key, side }],
         mapping: Mapping::whole(),
         owners: None,
+        begins: Begins::Copying,
         tables: vec!["a".parse().unwrap()],
         created_tables: vec!["a".parse().unwrap()],
         options: WorkflowOptions { allow_unsafe_source: true, ..WorkflowOptions::default() },

@@ -24,7 +24,7 @@ use super::parameters::complete;
 use super::ready::NotSent;
 use super::send::{Ask, Follows};
 use super::sequence::nextval;
-use super::txn::{Origin, Txn};
+use super::txn::Txn;
 use super::{Flow, Session};
 
 const EXECUTE: u8 = 0x17;
@@ -337,13 +337,8 @@ impl Session {
 
     /// Begins a read-only transaction for the preparation of a write, which the server refuses in one.
     async fn begin_read_only(&mut self, statement: &Statement, checkout: &mut Checkout) -> Result<(), NotSent> {
-        if let (Txn::Begun { text, read_only: true }, Kind::Dml(_)) = (&self.txn, &statement.kind) {
-            for text in std::mem::take(&mut self.characteristics) {
-                checkout.backend.execute(&text).await?;
-            }
-            checkout.backend.execute(text).await?;
-            self.txn = Txn::Open(vec![checkout.key().tablet().clone()]);
-            self.origin = Origin::default();
+        if let (Txn::Begun { read_only: true, .. }, Kind::Dml(_)) = (&self.txn, &statement.kind) {
+            self.begin_on(checkout).await?;
         }
         Ok(())
     }

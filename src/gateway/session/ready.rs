@@ -114,20 +114,26 @@ impl Session {
             // Its server commits what is open there; the transaction is elsewhere.
             self.commit_all().await.map_err(NotSent::Told)?;
         }
-        self.origin = Origin::default();
+        self.begin_on(checkout).await
+    }
+
+    /// Opens the session's transaction there, if it has begun one, as SET TRANSACTION wants it.
+    pub(super) async fn begin_on(&mut self, checkout: &mut Checkout) -> Result<(), NotSent> {
+        let mut origin = Origin::default();
         for text in &self.characteristics {
             checkout.backend.execute(text).await?;
         }
-        // Not before the server has taken them: a client that was answered BEGIN must never write outside of a transaction.
-        self.origin.characteristics = std::mem::take(&mut self.characteristics);
         if let Txn::Begun { text, read_only } = &self.txn {
             checkout.backend.execute(text).await?;
-            self.origin.begun = Some((text.clone(), *read_only));
-            self.txn = Txn::Open(vec![alias]);
-        } else if !self.origin.characteristics.is_empty() {
+            origin.begun = Some((text.clone(), *read_only));
+            self.txn = Txn::Open(vec![checkout.key().tablet().clone()]);
+        } else if !self.characteristics.is_empty() {
             // A statement that opens no transaction leaves them for the next one, whose session may be another.
             checkout.backend.soil();
         }
+        // Not before the server has taken all: a client that was answered BEGIN must never write outside of a transaction.
+        origin.characteristics = std::mem::take(&mut self.characteristics);
+        self.origin = origin;
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use crate::engine::conflict::{Owners, SourceShard};
 use crate::engine::places::{Places, SourcePlace};
 use crate::engine::progress::Progress;
 use crate::engine::sidecar::StreamKey;
-use crate::engine::stream::{Stream, StreamSpec, TargetSpec};
+use crate::engine::stream::{Begins, Stream, StreamSpec, TargetSpec};
 use crate::engine::throttle::{Limits, Valve};
 use crate::mapping::{Flow, Shared};
 use crate::metrics::RunningStream;
@@ -78,6 +78,7 @@ impl Streaming {
                     .collect(),
                 mapping: flow.mapping,
                 owners: flow.shared.as_ref().map(|shared| owners(shared, &places)),
+                begins: begins(record, &source.shard),
                 tables: flow.tables,
                 // On the way back every table is there.
                 created_tables: match direction {
@@ -153,6 +154,14 @@ impl Streaming {
             }
         });
         join_all(ends.collect::<Vec<_>>()).await;
+    }
+}
+
+/// What the stream from this shard begins with: after a switch of writes, level where its shard was opened.
+fn begins(record: &Workflow, from: &ShardName) -> Begins {
+    match &record.closed {
+        None => Begins::Copying,
+        Some(closed) => Begins::Level(closed.opened.get(from).cloned()),
     }
 }
 

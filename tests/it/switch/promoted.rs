@@ -7,7 +7,7 @@ use shardlift::model::switch::Direction;
 use shardlift::workflow::switch::ask::{Wanted, ask};
 
 use super::{TABLES, is_fenced, settled, small_tables};
-use crate::harness::{TestCluster, until};
+use crate::harness::{Db, TestCluster, until};
 use crate::scenario::{Move, PATIENCE, WHICH};
 
 /// A replica of the new side was given the closing of its fence and not its opening when it becomes the primary: it is opened
@@ -48,6 +48,51 @@ async fn a_new_primary_of_the_open_side_is_opened() {
     })
     .await;
     assert!(is_fenced(&source).await);
+    engine.stop().await;
+}
+
+/// A replica of the old side becomes its primary, which has all that was there when the side was closed, and not where the way
+/// back began, nor anything it has brought: it is brought again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_begins_again_on_a_new_primary_that_does_not_know_where() {
+    let cluster = TestCluster::with(|spec| spec.replicas = 1).await;
+    let (source, target) = (cluster.source_db(), cluster.target_db());
+    small_tables(&source).await;
+    let held = cluster.folder().join("held");
+    let points = format!("before-ready=hold:{}", held.display());
+    let shardlift = cluster.shardlift();
+    let engine = shardlift.with("SHARDLIFT_FAILPOINTS", &points).engine("one").await;
+    let moved = Move::start(&cluster, TABLES, "").await;
+    moved.state("Running").await;
+    let tablets = cluster.tablets("commerce", "0");
+    let [(former, _), (alias, server)] = &tablets[..] else { panic!("{} tablets", tablets.len()) };
+    let replica = cluster.db(server, "commerce");
+    let asked = shardlift.start("ask", &format!("movetables switch-traffic {WHICH}"));
+    until("the way back is about to be given its place", PATIENCE, async || {
+        held.exists().then_some(()).ok_or("not yet")
+    })
+    .await;
+    replica.exec("STOP REPLICA").await;
+    fs::remove_file(&held).unwrap();
+    assert!(asked.ended().await.success());
+    target.exec("INSERT INTO ledger VALUES (77, 7)").await;
+    let arrived = async |db: &Db| match db.rows("SELECT v FROM ledger WHERE id = 77").await.is_empty() {
+        false => Ok(()),
+        true => Err("not yet"),
+    };
+    until("the row is on the former primary", PATIENCE, async || arrived(&source).await).await;
+
+    server.promote().await.unwrap();
+    let position = "SELECT position FROM _shardlift.stream WHERE direction = 'Backward'";
+    assert_eq!(replica.value(position).await, "", "its place was replicated: this shows nothing");
+    assert!(arrived(&replica).await.is_err());
+    shardlift.must(&format!("shard set-primary commerce/0 {alias}")).await;
+    until("the row is on the new primary", PATIENCE, async || arrived(&replica).await).await;
+    // It is beyond use as a replica, and would be waited for.
+    shardlift.must(&format!("tablet remove {former}")).await;
+    shardlift.must(&format!("movetables reverse-traffic {WHICH} --tablet-types PRIMARY,RDONLY")).await;
+    assert!(!is_fenced(&replica).await && is_fenced(&target).await);
+    assert_eq!(replica.value("SELECT v FROM ledger WHERE id = 77").await, "7");
     engine.stop().await;
 }
 
