@@ -4,14 +4,12 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use shardlift::cli;
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     give_memory_back();
     let cli = cli::parse(std::env::args_os().collect()).unwrap_or_else(|error| error.exit());
-    let filter = EnvFilter::try_from_env("SHARDLIFT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(cli.log()).with_ansi(colours).with_writer(std::io::stderr).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -2,7 +2,7 @@
 
 # Prometheus finds both engines and both gateways, and every panel of the board has something to show.
 the_board_has_numbers() {
-    compose --profile metrics up -d prometheus >/dev/null 2>&1
+    compose --profile metrics up -d prometheus >"$LOGS/up.log" 2>&1
     operator /app/board http://prometheus:9090 /board.json | sed "s/^/  /"
 }
 
@@ -28,7 +28,7 @@ validator() {
     if [ ! -x "$folder/bin/kubernetes-validate" ]; then
         {
             python3 -m venv "$folder" || { install_packages python3-venv && python3 -m venv "$folder"; }
-            "$folder/bin/pip" install --quiet "kubernetes-validate==$VALIDATOR"
+            again "$folder/bin/pip" install --quiet "kubernetes-validate==$VALIDATOR"
         } >>"$LOGS/pip.log" 2>&1
     fi
     echo "$folder/bin/kubernetes-validate"

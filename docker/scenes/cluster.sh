@@ -3,7 +3,7 @@
 compose() { docker compose -p "$PROJECT" -f docker/compose.yaml -f docker/scenes/compose.yaml --profile load "$@"; }
 
 # A command in the container that reaches everything: shardlift, /app/report, /app/check, /app/sql.
-operator() { docker exec -i "$(container operator)" "$@" </dev/null; }
+operator() { timeout 300 docker exec -i "$(container operator)" "$@" </dev/null; }
 
 # A command of shardlift's. What the topology did not answer, and says was not done, is said again: etcd is slow here at times.
 shardlift() {

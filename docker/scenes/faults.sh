@@ -6,7 +6,7 @@ an_etcd_node_is_lost() {
     began=$(now)
     kill_hard etcd1
     sleep 8
-    [ "$(field state)" = Running ]
+    wait_for "following" 30 in_state Running
     start_again etcd1
     healthy etcd1
     saw "$began"
@@ -24,7 +24,27 @@ a_gateway_is_cut_off_from_etcd() {
     saw "$began"
 }
 
-is_level() { docker exec "$(container "$1")" shardlift health; }
+# They serve on, and who comes new is let in.
+all_gateways_are_cut_off_from_etcd() {
+    local began gateway
+    began=$(now)
+    for gateway in gateway1 gateway2; do
+        cut_off $gateway etcd1 etcd2 etcd3
+    done
+    for gateway in gateway1 gateway2; do
+        wait_for "$gateway to say so" 60 is_stale $gateway
+    done
+    # The load balancer looks three times, a second apart.
+    sleep 5
+    [ "$(operator /app/sql balancer commerce 'SELECT 1')" = 1 ]
+    for gateway in gateway1 gateway2; do
+        mend $gateway
+        wait_for "$gateway to be level" 60 is_level $gateway
+    done
+    saw "$began"
+}
+
+is_level() { timeout 60 docker exec "$(container "$1")" shardlift health; }
 is_stale() { ! is_level "$1"; }
 
 # Its clients lose their connections, and are served by the other one.
@@ -83,7 +103,7 @@ a_gateway_drains() {
 }
 
 restart() {
-    docker stop -t 40 "$(container "$1")" >/dev/null
+    docker stop -t 60 "$(container "$1")" >/dev/null
     local code
     code=$(docker inspect -f '{{.State.ExitCode}}' "$(container "$1")")
     # 143: by SIGTERM, as etcd and HAProxy do.
@@ -95,7 +115,7 @@ restart() {
 make_anew() {
     local before
     before=$(docker inspect -f '{{.Id}}' "$(container "$1")")
-    compose up -d --no-deps --force-recreate "$1" >/dev/null 2>&1
+    compose up -d --no-deps --force-recreate "$1" >"$LOGS/up.log" 2>&1
     [ "$(docker inspect -f '{{.Id}}' "$(container "$1")")" != "$before" ]
     healthy "$1"
 }

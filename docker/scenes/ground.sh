@@ -9,9 +9,13 @@ PLUGINS_SUITE=trixie
 DAEMON=
 
 refuse() {
+    tail -n 20 "$(ls -t "$LOGS"/*.log | head -n 1)" >&2
     echo "docker/test cannot run: $*" >&2
     exit 1
 }
+
+# again COMMAND…: what asks the network is asked three times.
+again() { "$@" || { sleep 10 && "$@"; } || { sleep 30 && "$@"; }; }
 
 # The Docker engine that runs, or one of our own.
 docker_engine() {
@@ -20,22 +24,36 @@ docker_engine() {
         # --no-install-recommends leaves out what dockerd needs to reach the network.
         command -v dockerd >/dev/null || install_packages docker.io iptables
         echo "no Docker engine runs: one is started, and stopped at the end"
+        # Of one that was killed: its number may be another process's by now.
+        pgrep -x dockerd >/dev/null || rm -f /var/run/docker.pid
         dockerd >"$LOGS/dockerd.log" 2>&1 &
         DAEMON=$!
         wait_for "dockerd" 60 docker info || refuse "no Docker engine can be started; see $LOGS/dockerd.log"
+        left_over
     fi
     export DOCKER_BUILDKIT=1
-    docker compose version >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1 && return
+    has_plugins && return
     plugins
-    docker compose version >/dev/null 2>&1 || refuse "docker compose cannot be had: install the compose plugin, version 2"
+    has_plugins || refuse "docker compose, docker buildx or kustomize cannot be had: install them"
+}
+
+has_plugins() {
+    docker compose version >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1 && command -v kustomize >/dev/null
+}
+
+# What a run that was killed has left comes up with the engine.
+left_over() {
+    docker ps -aq --filter name=shardlift-test- | xargs -r docker rm -fv >/dev/null
+    docker volume ls -q --filter name=shardlift-test- | xargs -r docker volume rm >/dev/null
+    docker network ls -q --filter name=shardlift-test- | xargs -r docker network rm >/dev/null
 }
 
 install_packages() {
     command -v apt-get >/dev/null || refuse "$* is missing, and there is no apt-get to fetch it with"
     [ "$(id -u)" = 0 ] || refuse "$* is missing, and only root can install it: apt-get install $*"
     echo "installing $*"
-    apt-get update -q >>"$LOGS/apt.log" 2>&1 || true
-    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@" >>"$LOGS/apt.log" 2>&1 ||
+    again apt-get update -q >>"$LOGS/apt.log" 2>&1 || true
+    DEBIAN_FRONTEND=noninteractive again apt-get install -qy --no-install-recommends "$@" >>"$LOGS/apt.log" 2>&1 ||
         refuse "$* cannot be installed; see $LOGS/apt.log"
 }
 
@@ -54,12 +72,11 @@ Dir::State::lists "$apt/lists"; Dir::State::status "$apt/status"; Dir::Cache "$a
 Acquire::Languages "none"; APT::Sandbox::User "";
 CONF
         (
-            cd "$apt/packages"
-            apt-get --config-file "$apt/apt.conf" update
-            apt-get --config-file "$apt/apt.conf" download docker-compose docker-buildx kustomize
-            for package in *.deb; do
-                dpkg-deb --extract "$package" "$apt/root"
-            done
+            # Chained: errexit does not count before `||`.
+            cd "$apt/packages" &&
+                again apt-get --config-file "$apt/apt.conf" update &&
+                again apt-get --config-file "$apt/apt.conf" download docker-compose docker-buildx kustomize &&
+                printf '%s\n' *.deb | xargs -I '{}' dpkg-deb --extract '{}' "$apt/root"
         ) >>"$LOGS/apt.log" 2>&1 || refuse "compose cannot be fetched; see $LOGS/apt.log"
         mkdir -p "$CACHE"
         chmod -R u+w "$apt/root"
@@ -82,15 +99,22 @@ pull() {
 # Debian, pulled or bootstrapped.
 base_image() {
     have_image "$DEBIAN" && return
-    docker pull -q "$DEBIAN" >>"$LOGS/pull.log" 2>&1 && return
-    [ "$(id -u)" = 0 ] || refuse "$DEBIAN cannot be pulled (see $LOGS/pull.log), and only root can make it with debootstrap"
+    timeout 300 docker pull -q "$DEBIAN" >>"$LOGS/pull.log" 2>&1 && return
+    local wanted=$DEBIAN
+    DEBIAN=shardlift-packages:debian
+    have_image "$DEBIAN" && return
+    [ "$(id -u)" = 0 ] || refuse "$wanted cannot be pulled (see $LOGS/pull.log), and only root can make it with debootstrap"
     command -v debootstrap >/dev/null || install_packages debootstrap
-    echo "no registry can be reached: $DEBIAN is made with debootstrap"
-    debootstrap --variant=minbase bookworm "$WORK/debian" >"$LOGS/debootstrap.log" 2>&1 ||
-        refuse "debootstrap failed; see $LOGS/debootstrap.log"
+    echo "no registry can be reached: $wanted is made with debootstrap"
+    again bootstrap || refuse "debootstrap failed; see $LOGS/debootstrap.log"
     rm -rf "$WORK"/debian/var/cache/apt/archives/*.deb "$WORK"/debian/var/lib/apt/lists/* "$WORK"/debian/usr/share/{doc,man,locale,info}/*
     tar -C "$WORK/debian" -c . | docker import - "$DEBIAN" >/dev/null
     rm -rf "$WORK/debian"
+}
+
+bootstrap() {
+    rm -rf "$WORK/debian"
+    debootstrap --variant=minbase bookworm "$WORK/debian" >"$LOGS/debootstrap.log" 2>&1
 }
 
 # The binary, as it is (BINARY=…) or built by cargo; a debug build has the failpoints that hold a switch open.
@@ -135,9 +159,10 @@ server_images() {
     else
         echo "no registry can be reached: MySQL, etcd, HAProxy and Prometheus are Debian's packages"
         local servers context=$WORK/context target
-        servers=$("$BINARY" local install --format json | grep -o '[^ ]*/usr/sbin/mysqld' | head -n 1) ||
+        servers=$(again "$BINARY" local install --format json | grep -o '[^ ]*/usr/sbin/mysqld' | head -n 1) ||
             refuse "MySQL and etcd cannot be fetched"
         servers=${servers%/usr/sbin/mysqld}
+        [ -n "$servers" ] || refuse "a mysqld on PATH was found: take it off, so that MySQL is unpacked"
         export MYSQL_IMAGE ETCD_IMAGE HAPROXY_IMAGE PROMETHEUS_IMAGE
         MYSQL_IMAGE=$(packages_image mysql "$servers") ETCD_IMAGE=$(packages_image etcd "$servers")
         HAPROXY_IMAGE=$(packages_image services) PROMETHEUS_IMAGE=$HAPROXY_IMAGE

@@ -11,6 +11,8 @@ a_keyspace_is_declared_sharded() {
     shardlift vschema apply commerce --vschema-file /journey/vschema_commerce_seq.json >/dev/null
     shardlift vschema apply customer --vschema-file /journey/vschema_customer_sharded.json >/dev/null
     wait_for "gateways to number orders" 30 numbered_by_sequence
+    # By one of them, and soon by the other.
+    sleep 5
     shardlift schema apply customer --sql-file /journey/customer_sharded.sql >/dev/null
     sleep 3
     saw "$began"
@@ -22,7 +24,7 @@ numbered_by_sequence() { [ "$(operator /app/sql customer-primary customer 'SELEC
 shards_are_added() {
     local began shard name range uid
     began=$(now)
-    compose up -d customer-{low,high}-{primary,replica} >/dev/null 2>&1
+    compose up -d customer-{low,high}-{primary,replica} >"$LOGS/up.log" 2>&1
     for shard in low:-80:210 high:80-:220; do
         IFS=: read -r name range uid <<<"$shard"
         healthy "customer-$name-primary"

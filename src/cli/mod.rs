@@ -38,6 +38,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 pub use self::config::parse;
 pub use self::output::{Format, Listed, Output};
@@ -70,6 +72,20 @@ struct Global {
     /// How to print listings
     #[arg(long, global = true, default_value = "table", value_name = "FORMAT")]
     format: Format,
+    /// What to log on stderr: error, warn, info, debug or trace, also by module (`warn,shardlift::engine=debug`)
+    #[arg(long, global = true, env = "SHARDLIFT_LOG", default_value = "warn", value_name = "LEVEL", value_parser = filter)]
+    log: String,
+}
+
+fn filter(text: &str) -> Result<String, ParseError> {
+    text.parse::<EnvFilter>().map(|_| text.to_owned())
+}
+
+impl Cli {
+    /// What is logged; an empty filter if it cannot be read, which parsing has ruled out.
+    pub fn log(&self) -> EnvFilter {
+        self.global.log.parse().unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -202,6 +218,15 @@ mod tests {
     #[test]
     fn the_command_tree_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_log_filter_is_held_to_its_rules() {
+        let log = |filter| {
+            Cli::try_parse_from(["shardlift", "cell", "list", "--log", filter]).map(|cli| cli.log().to_string())
+        };
+        assert_eq!(log("warn,shardlift::engine=debug").unwrap(), "shardlift::engine=debug,warn");
+        assert!(log("shardlift=loud").is_err());
     }
 
     #[test]

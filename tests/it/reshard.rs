@@ -3,10 +3,12 @@
 //!
 //! Where a row belongs is computed here by an xxHash of the tests' own (`place`).
 
+mod columns;
 mod cost;
 mod crash;
 mod journey;
 pub mod place;
+mod prepared;
 mod refusals;
 mod stage;
 mod writers;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run once by the image's entrypoint, before the server listens: the accounts, the keyspace's schema, and, on a replica,
+# Run once by the image's entrypoint, as a program, before the server listens: the accounts, the keyspace's schema, and, on a replica,
 # where its primary is. Nothing of it is written to the binlog: it would be an errant transaction on a replica.
 set -euo pipefail
 

@@ -54,27 +54,41 @@ pub async fn close(fences: &[Fence], epoch: Epoch, deadline: Instant) -> Result<
 pub struct Closing {
     closers: Vec<Closer>,
     epoch: Epoch,
+    /// Whether all rows are locked by [`Self::take`].
+    taken: bool,
 }
 
 impl Closing {
     /// Connects. The servers end these sessions when nothing is asked of them for a few seconds.
     pub async fn prepare(fences: &[Fence], epoch: Epoch, deadline: Instant) -> Result<Self, FenceError> {
         let opened = join_all(fences.iter().map(|fence| Closer::open(fence, epoch, deadline))).await;
-        Ok(Self { closers: opened.into_iter().collect::<Result<_, _>>()?, epoch })
+        Ok(Self { closers: opened.into_iter().collect::<Result<_, _>>()?, epoch, taken: false })
     }
 
     /// Waits until nobody holds the rows for long: a transaction that is idle after it has written would hold up the closing,
     /// and with it everybody who is made to wait for that. The rows are locked for a moment and let go; whether that was
     /// possible before `until`.
     pub async fn wait_for_quiet(&mut self, until: Instant) -> Result<bool, FenceError> {
+        let quiet = self.take(until).await?;
+        if quiet {
+            rollback_all(&mut self.closers).await;
+            self.taken = false;
+        }
+        Ok(quiet)
+    }
+
+    /// Locks the rows as that does, and keeps them for [`Self::close`], which must follow at once: nobody can come between.
+    pub async fn take(&mut self, until: Instant) -> Result<bool, FenceError> {
         let mut limit = GLANCE;
         loop {
             let locked = join_all(self.closers.iter_mut().map(|closer| closer.lock(limit))).await;
-            rollback_all(&mut self.closers).await;
-            let locked = locked.into_iter().collect::<Result<Vec<_>, _>>()?;
-            if locked.into_iter().all(|locked| locked) {
+            let locked = locked.into_iter().collect::<Result<Vec<_>, _>>();
+            self.taken = locked.as_ref().is_ok_and(|locked| locked.iter().all(|locked| *locked));
+            if self.taken {
                 return Ok(true);
             }
+            rollback_all(&mut self.closers).await;
+            locked?;
             if Instant::now() >= until {
                 return Ok(false);
             }
@@ -85,10 +99,10 @@ impl Closing {
 
     /// Closes them, as [`close`] does.
     pub async fn close(self, deadline: Instant) -> Result<Closed, FenceError> {
-        let Self { mut closers, epoch } = self;
+        let Self { mut closers, epoch, taken } = self;
         closers.iter_mut().for_each(|closer| closer.deadline = deadline);
         let began = Instant::now();
-        let tries = lock_all(&mut closers, began, deadline).await?;
+        let tries = if taken { 1 } else { lock_all(&mut closers, began, deadline).await? };
         let updated = join_all(closers.iter_mut().map(Closer::update)).await;
         if let Some(error) = updated.into_iter().find_map(Result::err) {
             rollback_all(&mut closers).await;

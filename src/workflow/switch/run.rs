@@ -303,7 +303,7 @@ impl Course<'_> {
         let (mut closing, lookouts, tail) = self.kit.take().ok_or_else(unprepared)?.split();
         self.tail = Some(tail);
         let mut found = self.written.take().ok_or_else(unprepared)?;
-        while !closing.wait_for_quiet(Instant::now() + SHORT).await? && Instant::now() < self.quiet_by {
+        while Instant::now() < self.quiet_by && !closing.take(Instant::now() + SHORT).await? {
             tracing::info!("a transaction is idle after a write: those that wait for it go on, and are paused again");
             let direction = self.request.direction;
             pause::announce(self.tools.desk, &mut found, direction, self.epoch, None).await?;

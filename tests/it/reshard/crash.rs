@@ -151,6 +151,17 @@ async fn a_target_that_is_full_is_named_and_waited_for() {
     limit("50000000:");
     stage.reshard("split", "0", "-80,80-", "--chunk-bytes 2000000").await;
     named(&stage, "customer/80-").await;
+    until("the other one waits with rows left to copy", PATIENCE, async || {
+        let before = Far::of(&stage, "-80").await;
+        sleep(Duration::from_secs(2)).await;
+        let after = Far::of(&stage, "-80").await;
+        if before == after && after.as_ref().is_some_and(|far| far.copying) {
+            Ok(())
+        } else {
+            Err(format!("{before:?}, {after:?}"))
+        }
+    })
+    .await;
     // A server that cannot write its redo log or binlog ends itself. Its next life has no limit.
     stage.server(2).kill9().await.unwrap();
     stage.server(2).restart().await.unwrap();

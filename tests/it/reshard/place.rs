@@ -28,7 +28,12 @@ fn xxh64(input: &[u8]) -> u64 {
 
 /// The first byte of a customer's keyspace id.
 pub fn first_byte(customer: i64) -> u8 {
-    xxh64(customer.to_string().as_bytes()).to_le_bytes()[0]
+    first_byte_of(customer.to_string().as_bytes())
+}
+
+/// The first byte of the keyspace id of what a column shows.
+pub fn first_byte_of(shown: &[u8]) -> u8 {
+    xxh64(shown).to_le_bytes()[0]
 }
 
 /// Whether a shard of this name has a customer's rows.

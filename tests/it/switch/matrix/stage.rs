@@ -259,6 +259,12 @@ impl Stage {
             Fault::Frozen => {
                 let (name, engine) = self.carrier().await;
                 engine.freeze();
+                while self.backend == Backend::Sqlite && !self.lets_write() {
+                    // Stopped in the midst of a transaction it keeps the file's lock, and nobody gets on before it does.
+                    engine.thaw();
+                    sleep(Duration::from_millis(20)).await;
+                    engine.freeze();
+                }
                 release();
                 until("another engine takes over", PATIENCE, async || match self.owner().await {
                     Some(owner) if owner != *name => Ok(()),
@@ -313,6 +319,13 @@ impl Stage {
             inside => panic!("{inside} is no fault from outside"),
         }
         Instant::now()
+    }
+
+    /// Whether the topology's file can be written to.
+    fn lets_write(&self) -> bool {
+        let file = rusqlite::Connection::open(self.cluster.topology_address()).unwrap();
+        file.busy_timeout(Duration::from_millis(500)).unwrap();
+        file.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
     }
 
     /// Waits until the switch asked for after `before` has come to its end; whether it is done.
