@@ -21,6 +21,7 @@ pub const VSCHEMA: &str = r#"{"sharded":true,"vindexes":{"hash":{"type":"hash"},
   "note":{"column_vindexes":[{"column":"title","name":"xx"}]},
   "ticket":{"column_vindexes":[{"column":"id","name":"hash"}],"auto_increment":{"column":"id","sequence":"ticket_seq"}},
   "counted":{"column_vindexes":[{"column":"id","name":"hash"}]},
+  "entry":{"column_vindexes":[{"column":"customer_id","name":"hash"}]},
   "country":{"type":"reference"}}}"#;
 const TABLES: &str = "
   CREATE TABLE customer (id BIGINT PRIMARY KEY, name VARCHAR(40) COLLATE utf8mb4_0900_ai_ci, code VARCHAR(20) CHARACTER SET latin1,
@@ -31,6 +32,7 @@ const TABLES: &str = "
   CREATE TABLE note (title VARCHAR(40) COLLATE utf8mb4_0900_bin PRIMARY KEY, body TEXT, weight INT);
   CREATE TABLE ticket (id BIGINT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(20));
   CREATE TABLE counted (id BIGINT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(20));
+  CREATE TABLE entry (id BIGINT AUTO_INCREMENT PRIMARY KEY, customer_id BIGINT);
   CREATE TABLE country (code INT PRIMARY KEY, label VARCHAR(20))";
 
 pub struct World {
