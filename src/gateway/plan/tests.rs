@@ -1,6 +1,7 @@
 mod everywhere;
 mod groups;
 mod hostile;
+mod joins;
 mod numbers;
 
 use std::collections::HashMap;
