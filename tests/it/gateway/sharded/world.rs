@@ -128,7 +128,8 @@ impl World {
         let mut conn = self.through("wide").await;
         let countries = (0..8).map(|code| format!("({code}, 'land {code}')")).collect::<Vec<_>>().join(", ");
         let mut both = vec![format!("INSERT INTO country VALUES {countries}")];
-        let (mut customers, mut orders, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut customers, mut orders) = (Vec::new(), Vec::new());
+        let mut notes = vec!["('land 1', 'body', 1)".to_owned()];
         let names = ["Anna", "anna", "Bernd", "Çelik", "celik", "Zoë", "zoe", "Öz", "", "Ann a"];
         for id in 1..=150i64 {
             let null = |every: i64, text: String| if id % every == 0 { "NULL".to_owned() } else { text };
