@@ -6,13 +6,13 @@
 
 mod conditions;
 mod group;
+mod joins;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SetExpr, TableAlias, TableFactor,
-    TableWithJoins, Visit, Visitor,
+    Expr, Ident, ObjectName, Query, Select, SetExpr, TableAlias, TableFactor, TableWithJoins, Visit, Visitor,
 };
 
 use super::catalog::{Catalog, Known, Rows};
@@ -45,14 +45,24 @@ pub(super) struct Fact {
     pub list: Option<List>,
 }
 
+/// Two columns that are equal, and compare in the same way.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub one: Node,
+    pub other: Node,
+    /// None: in every row, unless both are missing. Else this outer join's condition says so, of rows where `other`'s table is
+    /// not missing; `one` is on the side that is kept, whose rows are there be they equal or not.
+    pub join: Option<usize>,
+}
+
 /// A block.
 #[derive(Debug, Default)]
 pub struct Block {
     pub(super) parent: Option<usize>,
     /// Derived tables and the like, by their names: what columns they have is not known.
     pub(super) derived: Vec<String>,
-    /// Columns that are equal in every row.
-    pub(super) equal: Vec<(Node, Node)>,
+    /// Columns that are equal.
+    pub(super) equal: Vec<Link>,
     pub(super) facts: Vec<Fact>,
 }
 
@@ -68,6 +78,8 @@ pub struct Blocks<'a> {
     /// Why rows of an outer join would be answered more than once if several shards were asked.
     pub outer: Option<String>,
     ctes: Vec<String>,
+    /// How many joins there were so far.
+    joins: usize,
     /// Whether conditions are read: the parser gives `||`, `&&`, XOR and `:=` another precedence than MySQL does.
     plain: bool,
 }
@@ -119,7 +131,7 @@ impl<'a> Blocks<'a> {
         let plain = !text.tokens.iter().enumerate().any(|(at, token)| {
             token.kind == TokenKind::Assign || text.is(at, "XOR") || doubled(at, b'|') || doubled(at, b'&')
         });
-        Self { text, lines, catalog, blocks, occurrences, outer: None, ctes, plain }
+        Self { text, lines, catalog, blocks, occurrences, outer: None, ctes, joins: 0, plain }
     }
 
     /// The token at the beginning of a line of the parser's.
@@ -180,7 +192,7 @@ impl<'a> Blocks<'a> {
             self.tables(tables, block)?;
         }
         if let Some(condition) = &select.selection {
-            self.condition(condition, block, true)?;
+            self.condition(condition, block, None)?;
         }
         self.inner(&select.projection, block)?;
         self.inner(&select.group_by, block)?;
@@ -197,7 +209,7 @@ impl<'a> Blocks<'a> {
             self.tables(tables, block)?;
         }
         if let Some(condition) = condition {
-            self.condition(condition, block, true)?;
+            self.condition(condition, block, None)?;
         }
         Ok(block)
     }
@@ -208,90 +220,6 @@ impl<'a> Blocks<'a> {
             self.query(&query, Some(block))?;
         }
         Ok(())
-    }
-
-    fn tables(&mut self, tables: &TableWithJoins, block: usize) -> Result<(), String> {
-        let (first, begin) = (self.occurrences.len(), self.facts(block));
-        self.factor(&tables.relation, block)?;
-        for join in &tables.joins {
-            let (second, before) = (self.occurrences.len(), self.facts(block));
-            self.factor(&join.relation, block)?;
-            use JoinOperator as Op;
-            let (constraint, inner) = match &join.join_operator {
-                Op::Join(on) | Op::Inner(on) | Op::CrossJoin(on) | Op::StraightJoin(on) => (on, true),
-                Op::Left(on) | Op::LeftOuter(on) => {
-                    self.check_outer(first..second, second..self.occurrences.len());
-                    self.forget(block, before..self.facts(block));
-                    self.miss(second..self.occurrences.len());
-                    (on, false)
-                }
-                Op::Right(on) | Op::RightOuter(on) => {
-                    self.check_outer(second..self.occurrences.len(), first..second);
-                    self.forget(block, begin..before);
-                    self.miss(first..second);
-                    (on, false)
-                }
-                _ => return Err("a join of this form is not spread over shards".into()),
-            };
-            match constraint {
-                JoinConstraint::On(condition) => self.condition(condition, block, inner)?,
-                JoinConstraint::Using(columns) => {
-                    for column in columns {
-                        self.using(column, first..second, second..self.occurrences.len(), block);
-                    }
-                }
-                JoinConstraint::Natural | JoinConstraint::None => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn facts(&self, block: usize) -> usize {
-        self.blocks.get(block).map_or(0, |block| block.facts.len())
-    }
-
-    /// What is known of the side of an outer join that may be missing is not known of the other.
-    fn forget(&mut self, block: usize, facts: std::ops::Range<usize>) {
-        if let Some(block) = self.blocks.get_mut(block) {
-            block.facts.drain(facts);
-        }
-    }
-
-    /// These tables' rows may be missing.
-    fn miss(&mut self, tables: std::ops::Range<usize>) {
-        self.occurrences.get_mut(tables).unwrap_or_default().iter_mut().for_each(|table| table.missing = true);
-    }
-
-    /// Where the side that is kept is on every shard and the other is not, every shard keeps it.
-    fn check_outer(&mut self, kept: std::ops::Range<usize>, other: std::ops::Range<usize>) {
-        let spread = |range: std::ops::Range<usize>| {
-            range
-                .filter_map(|at| self.occurrences.get(at))
-                .any(|table| !matches!(table.table.rows, Rows::Everywhere(_)))
-        };
-        if !spread(kept) && spread(other) {
-            self.outer = Some("an outer join keeps rows of a reference table, which every shard would answer".into());
-        }
-    }
-
-    fn using(
-        &mut self,
-        column: &ObjectName,
-        left: std::ops::Range<usize>,
-        right: std::ops::Range<usize>,
-        block: usize,
-    ) {
-        let Some(name) = column.0.last().and_then(|part| part.as_ident()).map(plain) else { return };
-        let having = |range: std::ops::Range<usize>| -> Vec<usize> {
-            let has = |at: &usize| self.occurrences.get(*at).is_some_and(|one| one.table.columns.find(&name).is_some());
-            range.filter(has).collect()
-        };
-        if let ([left], [right]) = (having(left).as_slice(), having(right).as_slice()) {
-            let lower = name.to_lowercase();
-            if let Some(block) = self.blocks.get_mut(block) {
-                block.equal.push(((*left, lower.clone()), (*right, lower)));
-            }
-        }
     }
 
     fn factor(&mut self, factor: &TableFactor, block: usize) -> Result<(), String> {

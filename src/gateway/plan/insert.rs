@@ -3,6 +3,8 @@
 //! They are read by their tokens, not with the parser: rows may be many, and all that matters of them is where the values of
 //! a few columns stand.
 
+mod duplicates;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use super::same;
 use super::text::Text;
 use super::value::Slot;
 use super::{Plan, Work};
-use crate::gateway::sql::{Access, Statement, TokenKind};
+use crate::gateway::sql::{Access, Statement, TokenKind, stored_function};
 use crate::sharding::vschema::TableRef;
 
 /// An INSERT or REPLACE.
@@ -25,8 +27,10 @@ pub struct Insert {
     pub rows: Vec<Row>,
     /// A column that a sequence numbers, where rows may lack its value.
     pub numbered: Option<Numbered>,
-    /// A column that servers number, and must not: each by itself would give another, which says where the row belongs.
+    /// A column that servers number, and must not where there are several: each would give numbers that another gives, too.
     pub counts: Option<String>,
+    /// A function that is not MySQL's own, which would see the rows of one shard only.
+    pub function: Option<String>,
 }
 
 /// Where rows go.
@@ -47,7 +51,7 @@ pub struct Row {
     pub tokens: Range<usize>,
     /// The values of the key's columns. `None`: the sequence gives it, always.
     pub key: Vec<Option<Slot>>,
-    /// The value of the numbered column, if the row has one.
+    /// The value of the numbered column, if the row has one, and it is plain.
     pub number: Option<Slot>,
     /// The value of the column that servers number.
     pub counted: Option<Slot>,
@@ -133,7 +137,9 @@ pub(super) fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>
     };
     reader.duplicates(end)?;
     let (numbered, counts) = (reader.numbered, reader.counts);
-    let insert = Insert { table: table.name.clone(), to, rows, numbered, counts };
+    let function = stored_function(text.sql, text.tokens.get(at + 1..).unwrap_or_default());
+    let function = function.map(|name| String::from_utf8_lossy(name).into_owned());
+    let insert = Insert { table: table.name.clone(), to, rows, numbered, counts, function };
     Ok(Plan { work: Work::Insert(Box::new(insert)), cacheable: true })
 }
 
@@ -154,6 +160,14 @@ pub(super) fn each_counts(column: &str, table: &str) -> String {
     )
 }
 
+/// Why a value must be plain that a sequence gives where there is none: whether there is one is not known of an expression.
+pub(super) fn sequence_counts(column: &str, table: &str) -> String {
+    format!(
+        "a sequence numbers {column} of {table} where it has no value, and of an expression that cannot be told: give the value itself, or \
+         leave {column} out of the list of columns to have it numbered"
+    )
+}
+
 struct Reader<'a> {
     text: &'a Text<'a>,
     table: &'a Known,
@@ -163,17 +177,18 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The AUTO_INCREMENT column that no sequence numbers, of a key or a table that every shard has.
+    /// The AUTO_INCREMENT column of a table that is on several shards. A reference table's may have a sequence instead; what
+    /// that leaves to the servers of other tables is seen when values are there.
     fn counting(&self) -> Option<String> {
         let column = self.table.columns.columns.iter().find(|column| column.counts)?;
-        let own = |name: &String| name.eq_ignore_ascii_case(&column.name);
+        let sequence =
+            self.numbered.as_ref().is_some_and(|numbered| numbered.column.eq_ignore_ascii_case(&column.name));
         let matters = match self.to {
-            To::Key(key) => key.vindex.columns.iter().any(own),
-            To::Everywhere => true,
+            To::Key(_) => true,
+            To::Everywhere => !sequence,
             To::Pinned(_) => false,
         };
-        let sequence = self.numbered.as_ref().is_some_and(|numbered| own(&numbered.column));
-        (matters && !sequence).then(|| column.name.clone())
+        matters.then(|| column.name.clone())
     }
 
     /// `(…), (…)` and what follows.
@@ -207,7 +222,8 @@ impl Reader<'_> {
             let open = at + usize::from(text.is(at, "ROW"));
             let close = text.closing(open).filter(|_| text.is_symbol(open, b'(')).ok_or("its rows cannot be read")?;
             let values = if open + 1 == close { Vec::new() } else { text.list(open + 1..close) };
-            if values.len() != names.len() && !values.is_empty() {
+            // `()` without a list of columns leaves out all of them.
+            if values.len() != names.len() && !(values.is_empty() && columns.is_none()) {
                 return Err(format!("row {} has {} values for {} columns", rows.len() + 1, values.len(), names.len()));
             }
             let slot = |place: &Option<usize>| place.and_then(|place| self.slot(values.get(place)?));
@@ -306,42 +322,5 @@ impl Reader<'_> {
             _ => false,
         };
         (plain && token + 1 == part.end).then_some(Slot { token, negative })
-    }
-
-    /// ON DUPLICATE KEY UPDATE must leave the row where it is.
-    fn duplicates(&self, from: usize) -> Result<(), String> {
-        let (text, To::Key(key)) = (self.text, self.to) else { return Ok(()) };
-        let Some(on) = text.find(from, |at| text.is(at, "ON") && text.is(at + 1, "DUPLICATE")) else { return Ok(()) };
-        for part in text.list(on + 4..text.tokens.len()) {
-            let equals = text.find(part.start, |at| text.is_symbol(at, b'=')).filter(|at| part.contains(at));
-            let Some(column) = equals.and_then(|at| text.name(at.checked_sub(1)?)) else {
-                return Err("what it assigns ON DUPLICATE KEY cannot be read".into());
-            };
-            if !key.vindex.columns.iter().any(|own| own.eq_ignore_ascii_case(&column)) {
-                continue;
-            }
-            // The row to be added and the one that is there are on the same shard, and so is either's own key.
-            let value: Vec<usize> = (equals.map_or(part.end, |at| at + 1)..part.end).collect();
-            let named = |at: usize| text.name(at).is_some_and(|name| name.eq_ignore_ascii_case(&column));
-            let own = match value.as_slice() {
-                [only] => named(*only),
-                [_, dot, name] => text.is_symbol(*dot, b'.') && named(*name),
-                [function, open, name, close] => {
-                    text.is(*function, "VALUES")
-                        && text.is_symbol(*open, b'(')
-                        && named(*name)
-                        && text.is_symbol(*close, b')')
-                }
-                _ => false,
-            };
-            if !own {
-                return Err(format!(
-                    "{column} is the sharding column of {}: ON DUPLICATE KEY UPDATE must not change it; DELETE the row and INSERT it \
-                     anew, in one transaction",
-                    self.table.name
-                ));
-            }
-        }
-        Ok(())
     }
 }

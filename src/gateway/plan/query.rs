@@ -11,7 +11,7 @@ use super::catalog::Catalog;
 use super::keys::Group;
 use super::select;
 use super::spread::Spread;
-use super::text::Text;
+use super::text::{Text, shown};
 use super::{Plan, Work};
 use crate::gateway::sql::{Statement, stored_function};
 
@@ -45,7 +45,7 @@ pub(super) fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>
     if let (true, Some(function)) = (groups.is_empty(), stored_function(text.sql, &text.tokens)) {
         return Err(format!(
             "{} is no function of MySQL's own, and what a stored function does cannot be seen; name the shard with `use`",
-            String::from_utf8_lossy(function)
+            shown(function)
         ));
     }
     let mut cacheable = true;
@@ -62,6 +62,7 @@ fn spread(
     cacheable: &mut bool,
 ) -> Result<Spread, String> {
     check_uses(statement, text)?;
+    check_calls(text)?;
     if let Some(why) = &blocks.outer {
         return Err(why.clone());
     }
@@ -118,6 +119,18 @@ pub(super) fn check_uses(statement: &Statement, text: &Text<'_>) -> Result<(), S
         return Ok(());
     };
     Err(format!("{why}; find its rows by their sharding column"))
+}
+
+/// Refuses functions that are not MySQL's own: on each of several shards they would see that one's rows only.
+pub(super) fn check_calls(text: &Text<'_>) -> Result<(), String> {
+    match stored_function(text.sql, &text.tokens) {
+        None => Ok(()),
+        Some(function) => Err(format!(
+            "{} is no function of MySQL's own, and a stored function would see each shard's own rows only; find its rows by their sharding \
+             column",
+            shown(function)
+        )),
+    }
 }
 
 /// Whether every part of a union gives its rows one by one.

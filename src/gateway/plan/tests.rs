@@ -1,6 +1,7 @@
 mod everywhere;
 mod groups;
 mod hostile;
+mod joins;
 mod numbers;
 
 use std::collections::HashMap;
@@ -24,7 +25,11 @@ const VSCHEMA: &str = r#"{"sharded": true,
     "place": {"column_vindexes": [{"columns": ["region", "id"], "name": "multi"}]},
     "own": {"column_vindexes": [{"column": "serial", "name": "hash"}]},
     "both": {"column_vindexes": [{"column": "serial", "name": "hash"}], "auto_increment": {"column": "n", "sequence": "seq"}},
+    "word": {"column_vindexes": [{"column": "word", "name": "xx"}], "auto_increment": {"column": "word", "sequence": "seq"}},
+    "entry": {"column_vindexes": [{"column": "of", "name": "hash"}]},
+    "drawn": {"column_vindexes": [{"column": "of", "name": "hash"}], "auto_increment": {"column": "serial", "sequence": "seq"}},
     "copied": {"type": "reference"},
+    "calendar": {"type": "reference"},
     "country": {"type": "reference"},
     "fixed": {"pinned": "c0"}}}"#;
 
@@ -40,12 +45,19 @@ impl World {
         let int = || ColumnKind::Int { width: 8, unsigned: false };
         let text = || ColumnKind::Text { charset: "utf8mb4".into(), collation: "utf8mb4_0900_ai_ci".into() };
         let exact = || ColumnKind::Text { charset: "utf8mb4".into(), collation: "utf8mb4_0900_bin".into() };
-        let tables: [(&str, Vec<(&str, ColumnKind)>); 9] = [
+        let tables: [(&str, Vec<(&str, ColumnKind)>); 13] = [
             ("customer", vec![("id", int()), ("name", text()), ("age", int()), ("kind", ColumnKind::Enum)]),
             ("orders", vec![("id", int()), ("customer_id", int()), ("price", ColumnKind::Decimal), ("sku", text())]),
             ("note", vec![("name", exact()), ("body", text())]),
             ("place", vec![("region", int()), ("id", int()), ("x", int())]),
             ("country", vec![("code", int()), ("label", text())]),
+            (
+                "calendar",
+                vec![("y", ColumnKind::Year), ("code", text()), ("price", ColumnKind::Decimal), ("title", exact())],
+            ),
+            ("word", vec![("word", int()), ("name", text())]),
+            ("entry", vec![("of", int()), ("serial", int())]),
+            ("drawn", vec![("of", int()), ("serial", int())]),
             ("fixed", vec![("a", int())]),
             ("own", vec![("serial", int()), ("name", text())]),
             ("both", vec![("serial", int()), ("n", int())]),

@@ -5,7 +5,7 @@ use sqlparser::ast::{Assignment, AssignmentTarget, Expr, FromTable, Statement as
 use super::blocks::{Blocks, plain};
 use super::catalog::{Catalog, Rows};
 use super::keys::{Finder, Found, Group};
-use super::query::{apart, check_uses, parse};
+use super::query::{apart, check_calls, check_uses, parse};
 use super::same;
 use super::text::Text;
 use super::value::Slot;
@@ -55,6 +55,7 @@ pub(super) fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>
         if everywhere {
             return same::check(text, 0);
         }
+        check_calls(text)?;
         if change.limited {
             return Err(
                 "LIMIT says how many rows of one server; find the rows by their sharding column, or leave LIMIT out"

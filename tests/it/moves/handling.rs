@@ -50,6 +50,16 @@ async fn auto_increment_is_left_removed_or_replaced() {
                     let next = counter(&stage, shard).await;
                     assert!(next > 9000, "{next} on {shard}");
                 }
+                // Nobody leaves it to two servers to number rows of one table.
+                let mut conn = stage.gateways[0].try_conn("two").await.unwrap();
+                let refused =
+                    conn.query_drop("INSERT INTO corder (customer_id, sku) VALUES (1, 'LEFT')").await.unwrap_err();
+                assert!(refused.to_string().contains("order_id of corder is AUTO_INCREMENT"), "{refused}");
+                conn.query_drop("INSERT INTO corder (order_id, customer_id, sku) VALUES (9500, 1, 'OWN')")
+                    .await
+                    .unwrap();
+                conn.query_drop("DELETE FROM corder WHERE customer_id = 1 AND order_id = 9500").await.unwrap();
+                conn.disconnect().await.unwrap();
             }
             "REPLACE" => {
                 let next: u64 = source.value("SELECT next_id FROM corder_seq").await.parse().unwrap();

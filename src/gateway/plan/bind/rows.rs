@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Answer, Change, Given, Part, Parts};
-use crate::gateway::plan::insert::{Added, Insert, Row, To, each_counts};
+use crate::gateway::plan::insert::{Added, Insert, Row, To, each_counts, sequence_counts};
 use crate::gateway::plan::spread::Piece;
 use crate::gateway::plan::text::Text;
 use crate::gateway::plan::value::{Slot, Value, Values};
@@ -25,10 +25,14 @@ impl Insert {
     }
 
     pub(super) fn bind(&self, values: &Values<'_>, map: &ShardMap, given: Given<'_>) -> Result<Option<Parts>, String> {
-        if self.counts.is_some() && !self.check_counts(values)? {
+        let text = values.text;
+        // One shard has all rows, and its server may number them.
+        if let (To::Key(_), 1) = (&self.to, map.shards().len()) {
+            return Ok(Some(Parts::One(Some(0), self.numbering(text, given, &[]))));
+        }
+        if !self.check_numbers(values, given)? {
             return Ok(None);
         }
-        let text = values.text;
         let everything = |shard| Part { shard, changes: self.numbering(text, given, &[]) };
         match &self.to {
             To::Everywhere => {
@@ -49,6 +53,7 @@ impl Insert {
                                 Some(value) => value,
                                 None => return Ok(None),
                             },
+                            // The vindex does not look at it.
                             (None, None) => Value::Null,
                         });
                     }
@@ -64,6 +69,12 @@ impl Insert {
                 if let (1, Some((&only, _))) = (shards.len(), shards.first_key_value()) {
                     return Ok(Some(Parts::One(Some(only), self.numbering(text, given, &[]))));
                 }
+                if let Some(function) = &self.function {
+                    return Err(format!(
+                        "its rows are of several shards, and what function {function} does cannot be seen; give the values themselves, or INSERT \
+                         each shard's rows by themselves"
+                    ));
+                }
                 let part =
                     |(shard, rows): (usize, Vec<usize>)| Part { shard, changes: self.numbering(text, given, &rows) };
                 let parts = shards.into_iter().map(part).collect();
@@ -72,16 +83,31 @@ impl Insert {
         }
     }
 
-    /// Refuses rows that a server would number by itself. False: not bound.
-    fn check_counts(&self, values: &Values<'_>) -> Result<bool, String> {
+    /// Refuses rows that servers would number, each by itself, and rows whose number is not known. False: not bound.
+    fn check_numbers(&self, values: &Values<'_>, given: Given<'_>) -> Result<bool, String> {
+        let (numbered, counts) = (self.numbered.as_ref(), self.counts.as_deref());
+        let both = numbered.is_some_and(|one| counts.is_some_and(|own| own.eq_ignore_ascii_case(&one.column)));
         for (number, row) in self.rows.iter().enumerate() {
-            let Some(slot) = row.counted else { continue };
-            match lacks_number(slot, values) {
-                None => return Ok(false),
-                Some(false) => {}
-                Some(true) => {
-                    let column = self.counts.as_deref().unwrap_or_default();
-                    return Err(format!("row {}: {}", number + 1, each_counts(column, &self.table)));
+            let generated = given.get(number).copied().flatten().is_some();
+            let refuse = |why: String| Err(format!("row {}: {why}", number + 1));
+            // A row must not be placed by the NULL that its number stands in for.
+            if let Some(numbered) = numbered.filter(|one| !generated && (both || one.place.is_some())) {
+                let lacks = match (row.number.filter(|_| numbered.added.is_none()), both) {
+                    (None, _) => Some(true),
+                    (Some(slot), true) => gives_number(slot, values).map(|gives| !gives),
+                    (Some(slot), false) => lacks_number(slot, values),
+                };
+                match lacks {
+                    None => return Ok(false),
+                    Some(true) => return refuse(sequence_counts(&numbered.column, &self.table)),
+                    Some(false) => {}
+                }
+            }
+            if let Some(column) = counts.filter(|_| !both) {
+                match row.counted.map(|slot| gives_number(slot, values)) {
+                    Some(None) => return Ok(false),
+                    Some(Some(true)) => {}
+                    Some(Some(false)) | None => return refuse(each_counts(column, &self.table)),
                 }
             }
         }
@@ -147,6 +173,34 @@ impl Insert {
             (None, None) => None,
         }
     }
+}
+
+/// Whether a server certainly does not number a row that has this in an AUTO_INCREMENT column. `None`: not bound.
+fn gives_number(slot: Slot, values: &Values<'_>) -> Option<bool> {
+    let text = values.text;
+    if text.is(slot.token, "DEFAULT") {
+        return Some(false);
+    }
+    let read = values.read(slot)?;
+    if read == Value::Null || text.mode.zero_is_zero {
+        return Some(read != Value::Null);
+    }
+    // Where the mode is not strict, what is no number at all is stored as 0.
+    let other = |bytes: &[u8]| {
+        let digits = bytes.iter().any(u8::is_ascii_digit);
+        let read = str::from_utf8(bytes).ok().filter(|_| digits).and_then(|text| text.trim().parse::<f64>().ok());
+        read.is_some_and(|number| number.round() != 0.0)
+    };
+    Some(match read {
+        Value::Null => false,
+        Value::Int(number) => number != 0,
+        Value::Text(text) => other(text.as_bytes()),
+        Value::Bytes(bytes) => other(&bytes),
+        Value::Other => {
+            let number = text.tokens.get(slot.token).is_some_and(|token| token.kind == TokenKind::Number);
+            number && other(text.bytes(slot.token))
+        }
+    })
 }
 
 /// Whether a server numbers a row that has this in an AUTO_INCREMENT column. `None`: not bound.

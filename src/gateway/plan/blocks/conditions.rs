@@ -2,10 +2,12 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, GroupByExpr, Ident, Query, SelectItem, SetExpr, UnaryOperator, Value};
 
-use super::{Blocks, Fact, Node, plain};
+use super::joins::Outer;
+use super::{Blocks, Fact, Link, Node, plain};
 use crate::gateway::plan::keys::List;
 use crate::gateway::plan::value::Slot;
 use crate::gateway::sql::TokenKind;
+use crate::model::ColumnKind;
 
 /// One side of a comparison.
 enum Side {
@@ -14,19 +16,20 @@ enum Side {
 }
 
 impl Blocks<'_> {
-    /// Takes in a condition that every row fulfils; `facts`: also what it says of values.
-    pub(super) fn condition(&mut self, condition: &Expr, block: usize, facts: bool) -> Result<(), String> {
+    /// Takes in a condition that every row fulfils; `outer`: those only that have rows of the side that may be missing, which
+    /// says nothing of values.
+    pub(super) fn condition(&mut self, condition: &Expr, block: usize, outer: Option<&Outer>) -> Result<(), String> {
         if !self.plain {
             return self.inner(condition, block);
         }
         match condition {
-            Expr::Nested(inner) => return self.condition(inner, block, facts),
+            Expr::Nested(inner) => return self.condition(inner, block, outer),
             Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
-                self.condition(left, block, facts)?;
-                return self.condition(right, block, facts);
+                self.condition(left, block, outer)?;
+                return self.condition(right, block, outer);
             }
-            Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => self.equality(left, right, block, facts),
-            Expr::InList { expr, list, negated: false } if facts => self.in_list(expr, list, block),
+            Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => self.equality(left, right, block, outer),
+            Expr::InList { expr, list, negated: false } if outer.is_none() => self.in_list(expr, list, block),
             Expr::InSubquery { expr, subquery, negated: false } => {
                 self.inner(&**expr, block)?;
                 return self.in_query(expr, subquery, block);
@@ -36,20 +39,45 @@ impl Blocks<'_> {
         self.inner(condition, block)
     }
 
-    fn equality(&mut self, left: &Expr, right: &Expr, block: usize, facts: bool) {
+    fn equality(&mut self, left: &Expr, right: &Expr, block: usize, outer: Option<&Outer>) {
         match (self.side(left, block), self.side(right, block)) {
             (Some(Side::Columns(left)), Some(Side::Columns(right))) if left.len() == right.len() => {
-                if let Some(block) = self.blocks.get_mut(block) {
-                    block.equal.extend(left.into_iter().zip(right));
+                for (one, other) in left.into_iter().zip(right) {
+                    self.link(one, other, block, outer);
                 }
             }
             (Some(Side::Columns(nodes)), Some(Side::Values(row)))
             | (Some(Side::Values(row)), Some(Side::Columns(nodes)))
-                if facts && nodes.len() == row.len() =>
+                if outer.is_none() && nodes.len() == row.len() =>
             {
                 self.fact(nodes, vec![row], None, block);
             }
             _ => {}
+        }
+    }
+
+    /// Takes in that two columns are equal; columns from outside of the block are there before all of its tables.
+    pub(super) fn link(&mut self, one: Node, other: Node, block: usize, outer: Option<&Outer>) {
+        let kind = |(table, column): &Node| {
+            let found = self.occurrences.get(*table).and_then(|one| one.table.columns.find(column));
+            found.and_then(|column| column.kind.as_ref())
+        };
+        if !kind(&one).zip(kind(&other)).is_some_and(|(one, other)| alike(one, other)) {
+            return;
+        }
+        let link = match outer {
+            None => Link { one, other, join: None },
+            Some(outer) => match (outer.missing.contains(&one.0), outer.missing.contains(&other.0)) {
+                // They are there together, or missing together.
+                (true, true) => Link { one, other, join: None },
+                (false, true) => Link { one, other, join: Some(outer.join) },
+                (true, false) => Link { one: other, other: one, join: Some(outer.join) },
+                // The rows are kept, be they equal or not.
+                (false, false) => return,
+            },
+        };
+        if let Some(block) = self.blocks.get_mut(block) {
+            block.equal.push(link);
         }
     }
 
@@ -103,10 +131,8 @@ impl Blocks<'_> {
         else {
             return Ok(());
         };
-        if let (Some(outside), Some(inside)) = (self.column(expr, block), self.column(item, inner))
-            && let Some(inner) = self.blocks.get_mut(inner)
-        {
-            inner.equal.push((inside, outside));
+        if let (Some(outside), Some(inside)) = (self.column(expr, block), self.column(item, inner)) {
+            self.link(inside, outside, inner, None);
         }
         Ok(())
     }
@@ -202,5 +228,20 @@ impl Blocks<'_> {
             }
         }
         None
+    }
+}
+
+/// Whether `=` is the same relation between columns of these types, and between each and a value: else what equals one, or a
+/// value that it equals, need not equal the other. (`'a' = 'A'` in one collation and not in another; 70 is the YEAR 1970 and
+/// no such number.)
+fn alike(one: &ColumnKind, other: &ColumnKind) -> bool {
+    use ColumnKind as K;
+    match (one, other) {
+        (K::Text { .. }, K::Text { .. }) => one == other,
+        (K::Int { .. }, K::Int { .. })
+        | (K::Year, K::Year)
+        | (K::Date, K::Date)
+        | (K::Binary { .. }, K::Binary { .. }) => true,
+        _ => false,
     }
 }

@@ -31,7 +31,7 @@ async fn alike(conns: &mut [Conn; 2], questions: &[&str]) {
     }
 }
 
-/// The rows that have none on the other side are one group.
+/// The rows that have none on the other side are one group, and are kept whatever the other side's equal.
 async fn outer_joins(world: &World) {
     let mut conns = [world.direct().await, world.through("wide").await];
     let questions = [
@@ -39,6 +39,11 @@ async fn outer_joins(world: &World) {
         "SELECT o.customer_id, COUNT(*) FROM orders o RIGHT JOIN customer c ON o.customer_id = c.id GROUP BY o.customer_id ORDER BY 1",
         "SELECT DISTINCT o.customer_id FROM customer c LEFT JOIN orders o ON o.customer_id = c.id",
         "SELECT COUNT(DISTINCT o.customer_id) FROM customer c LEFT JOIN orders o ON o.customer_id = c.id",
+        "SELECT c.id, o.id FROM customer c LEFT JOIN orders o ON o.customer_id = c.id AND o.customer_id = c.age WHERE c.age = 5",
+        "SELECT c.id, o.id FROM orders o RIGHT JOIN customer c ON o.customer_id = c.id AND o.customer_id = c.age WHERE c.age = 5",
+        "SELECT c.id, k.code, o.id FROM customer c JOIN country k LEFT JOIN orders o ON o.customer_id = c.id AND o.id = k.code WHERE k.code = 3",
+        // One is equal to a text in another case, and the other is not.
+        "SELECT n.title, k.code FROM note n JOIN country k ON n.title = k.label WHERE k.label = 'LAND 1'",
     ];
     alike(&mut conns, &questions).await;
 }

@@ -30,6 +30,17 @@ pub async fn rows_get_numbers_and_go_where_they_lead(world: &World) {
     let refused = conn.query_drop("INSERT INTO counted (id, what) VALUES (5, 'a'), (0, 'b')").await.unwrap_err();
     assert!(refused.to_string().contains("would store a number of its own"), "{refused}");
     conn.query_drop("INSERT INTO counted (id, what) VALUES (5, 'a')").await.unwrap();
+    // Two shards would give one number, wherever it does not say where the row belongs.
+    for values in ["(customer_id) VALUES (3)", "(customer_id, id) VALUES (1, 7), (3, NULL)", "VALUES (0, 3)"] {
+        let refused = conn.query_drop(format!("INSERT INTO entry {values}")).await.unwrap_err();
+        assert!(refused.to_string().contains("id of entry is AUTO_INCREMENT"), "{values}: {refused}");
+    }
+    conn.query_drop("INSERT INTO entry (customer_id, id) VALUES (1, 7), (3, 8)").await.unwrap();
+    // Of an expression nobody can tell whether a number is wanted, nor which shard is.
+    for values in ["(id, what) VALUES (7 + 1, 'x')", "(id, what) VALUES (NULL, 'x'), (@id, 'y')", "SET id = +8"] {
+        let refused = conn.query_drop(format!("INSERT INTO ticket {values}")).await.unwrap_err();
+        assert!(refused.to_string().contains("give the value itself"), "{values}: {refused}");
+    }
     conn.query_drop("SET sql_mode = 'STRICT_TRANS_TABLES,NO_AUTO_VALUE_ON_ZERO'").await.unwrap();
     conn.query_drop("INSERT INTO ticket (id, what) VALUES (0, 'zero')").await.unwrap();
     // Several sessions at once.

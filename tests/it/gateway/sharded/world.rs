@@ -21,6 +21,7 @@ pub const VSCHEMA: &str = r#"{"sharded":true,"vindexes":{"hash":{"type":"hash"},
   "note":{"column_vindexes":[{"column":"title","name":"xx"}]},
   "ticket":{"column_vindexes":[{"column":"id","name":"hash"}],"auto_increment":{"column":"id","sequence":"ticket_seq"}},
   "counted":{"column_vindexes":[{"column":"id","name":"hash"}]},
+  "entry":{"column_vindexes":[{"column":"customer_id","name":"hash"}]},
   "country":{"type":"reference"}}}"#;
 const TABLES: &str = "
   CREATE TABLE customer (id BIGINT PRIMARY KEY, name VARCHAR(40) COLLATE utf8mb4_0900_ai_ci, code VARCHAR(20) CHARACTER SET latin1,
@@ -31,6 +32,7 @@ const TABLES: &str = "
   CREATE TABLE note (title VARCHAR(40) COLLATE utf8mb4_0900_bin PRIMARY KEY, body TEXT, weight INT);
   CREATE TABLE ticket (id BIGINT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(20));
   CREATE TABLE counted (id BIGINT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(20));
+  CREATE TABLE entry (id BIGINT AUTO_INCREMENT PRIMARY KEY, customer_id BIGINT);
   CREATE TABLE country (code INT PRIMARY KEY, label VARCHAR(20))";
 
 pub struct World {
@@ -126,7 +128,8 @@ impl World {
         let mut conn = self.through("wide").await;
         let countries = (0..8).map(|code| format!("({code}, 'land {code}')")).collect::<Vec<_>>().join(", ");
         let mut both = vec![format!("INSERT INTO country VALUES {countries}")];
-        let (mut customers, mut orders, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut customers, mut orders) = (Vec::new(), Vec::new());
+        let mut notes = vec!["('land 1', 'body', 1)".to_owned()];
         let names = ["Anna", "anna", "Bernd", "Çelik", "celik", "Zoë", "zoe", "Öz", "", "Ann a"];
         for id in 1..=150i64 {
             let null = |every: i64, text: String| if id % every == 0 { "NULL".to_owned() } else { text };
