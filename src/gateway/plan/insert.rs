@@ -13,7 +13,7 @@ use super::same;
 use super::text::Text;
 use super::value::Slot;
 use super::{Plan, Work};
-use crate::gateway::sql::{Access, Statement, TokenKind, stored_function};
+use crate::gateway::sql::{Access, Statement, TokenKind, quote_identifier, stored_function};
 use crate::sharding::vschema::TableRef;
 
 /// An INSERT or REPLACE.
@@ -29,8 +29,20 @@ pub struct Insert {
     pub numbered: Option<Numbered>,
     /// A column that servers number, and must not where there are several: each would give numbers that another gives, too.
     pub counts: Option<String>,
+    /// The columns that the values are taken for, if it does not name them.
+    pub meant: Option<Meant>,
     /// A function that is not MySQL's own, which would see the rows of one shard only.
     pub function: Option<String>,
+}
+
+/// The columns that values without a list are for, as far as is known: said to the server, so that a row is stored as it was
+/// placed, whatever DDL has made of the columns' order meanwhile.
+#[derive(Debug, Clone)]
+pub struct Meant {
+    /// The list goes before this token.
+    pub before: usize,
+    /// The list, in parentheses.
+    pub list: Vec<u8>,
 }
 
 /// Where rows go.
@@ -128,6 +140,7 @@ pub(super) fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>
     }
     let mut reader = Reader { text, table: &table, to: &to, numbered: numbered(catalog, &table, &to), counts: None };
     reader.counts = reader.counting();
+    let values = at;
     let (rows, end) = if text.is_any(at, &["VALUES", "VALUE"]) {
         reader.values(at + 1, columns)?
     } else if text.is(at, "SET") && columns.is_none() {
@@ -136,10 +149,15 @@ pub(super) fn plan(statement: &Statement, text: &Text<'_>, catalog: &Catalog<'_>
         return Err("an INSERT of this form is not spread over shards; give its rows with VALUES".into());
     };
     reader.duplicates(end)?;
+    // `()` is all columns' defaults only where none is named.
+    let plain = columns.is_none() && !text.is(values, "SET") && rows.iter().all(|row| row.tokens.len() > 2);
+    let list = plain.then(|| reader.visible());
+    // The text may be in another character set than a name beyond ASCII would be in.
+    let meant = list.filter(|list| list.is_ascii()).map(|list| Meant { before: values, list });
     let (numbered, counts) = (reader.numbered, reader.counts);
     let function = stored_function(text.sql, text.tokens.get(at + 1..).unwrap_or_default());
     let function = function.map(|name| String::from_utf8_lossy(name).into_owned());
-    let insert = Insert { table: table.name.clone(), to, rows, numbered, counts, function };
+    let insert = Insert { table: table.name.clone(), to, rows, numbered, counts, meant, function };
     Ok(Plan { work: Work::Insert(Box::new(insert)), cacheable: true })
 }
 
@@ -189,6 +207,13 @@ impl Reader<'_> {
             To::Pinned(_) => false,
         };
         matters.then(|| column.name.clone())
+    }
+
+    /// The list of all columns that values without a list are for.
+    fn visible(&self) -> Vec<u8> {
+        let visible = self.table.columns.columns.iter().filter(|column| !column.invisible);
+        let names: Vec<_> = visible.map(|column| quote_identifier(&column.name)).collect();
+        [b"(".as_slice(), &names.join(b", ".as_slice()), b") "].concat()
     }
 
     /// `(…), (…)` and what follows.

@@ -67,7 +67,7 @@ impl Insert {
                     shards.entry(place).or_default().push(number);
                 }
                 if let (1, Some((&only, _))) = (shards.len(), shards.first_key_value()) {
-                    return Ok(Some(Parts::One(Some(only), self.numbering(text, given, &[]))));
+                    return Ok(Some(Parts::One(Some(only), self.naming(text, self.numbering(text, given, &[])))));
                 }
                 if let Some(function) = &self.function {
                     return Err(format!(
@@ -75,8 +75,8 @@ impl Insert {
                          each shard's rows by themselves"
                     ));
                 }
-                let part =
-                    |(shard, rows): (usize, Vec<usize>)| Part { shard, changes: self.numbering(text, given, &rows) };
+                let changes = |rows: &[usize]| self.naming(text, self.numbering(text, given, rows));
+                let part = |(shard, rows): (usize, Vec<usize>)| Part { shard, changes: changes(&rows) };
                 let parts = shards.into_iter().map(part).collect();
                 Ok(Some(Parts::Several(parts, Answer::Counts { same: false })))
             }
@@ -112,6 +112,15 @@ impl Insert {
             }
         }
         Ok(true)
+    }
+
+    /// These changes, and the one that names the columns the values were taken for.
+    fn naming(&self, text: &Text<'_>, mut changes: Vec<Change>) -> Vec<Change> {
+        if let Some(meant) = &self.meant {
+            let at = text.span(&(meant.before..meant.before + 1)).start;
+            changes.insert(0, Change { span: at..at, with: vec![Piece::Bytes(meant.list.clone())] });
+        }
+        changes
     }
 
     /// The changes that leave some rows (`rows`; none given: all) and put numbers in.
