@@ -6,6 +6,7 @@
 mod columns;
 mod cost;
 mod crash;
+mod held;
 mod journey;
 pub mod place;
 mod prepared;
