@@ -159,7 +159,7 @@ fn equal_keys_lead_to_one_shard() {
         ("INSERT INTO customer (id, name) VALUES (3, 'x'), (5, 'y')", 1),
         ("REPLACE customer SET name = 'x', id = 4", 3),
         (
-            "INSERT INTO customer VALUES (1, 'a', 2, 'b') ON DUPLICATE KEY UPDATE id = VALUES(id), name = VALUES(name)",
+            "INSERT INTO customer (id, name) VALUES (1, 'a') ON DUPLICATE KEY UPDATE id = VALUES(id), name = VALUES(name)",
             0,
         ),
     ] {
