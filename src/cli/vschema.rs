@@ -6,14 +6,16 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 
 use super::{Context, Outcome, primaries};
+use crate::failpoint::{Failpoints, Hit};
 use crate::model::{KeyspaceName, VSchema};
 use crate::mysql::admin::Session;
 use crate::mysql::schema::{TableInfo, column_kind, read_tables};
 use crate::sharding::vindex::Function;
 use crate::sharding::vschema::{Change, KeyspaceSchema, Placement, References, parse, plan, print, references};
 use crate::sharding::{KeyType, ShardMap};
-use crate::topology::records::Keyspace;
+use crate::topology::records::{Keyspace, Workflow};
 use crate::topology::{Topology, Txn, TxnOutcome, paths};
+use crate::workflow::held::held;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -71,6 +73,7 @@ impl Verb {
 }
 
 async fn apply(context: &Context, args: ApplyArgs) -> Result<()> {
+    let failpoints = Failpoints::from_env().map_err(anyhow::Error::msg)?;
     let text = super::document::read(args.document.vschema, args.document.vschema_file)?;
     let keyspace = &args.keyspace;
     let wanted = parse(&text)?;
@@ -104,6 +107,11 @@ async fn apply(context: &Context, args: ApplyArgs) -> Result<()> {
         bail!("VSchema of {keyspace}: {}", list(&broken));
     }
     let changes = plan(&old, &wanted);
+    let workflows = topology.list::<Workflow>(&paths::all_workflows()).await?;
+    let against = held(keyspace, (&old, &wanted), workflows.records.iter().map(|(_, workflow)| &workflow.record));
+    if !against.is_empty() {
+        bail!("VSchema of {keyspace}: {}", list(&against));
+    }
     let shards = primaries::serving(&topology, keyspace).await?;
     check_shards(keyspace, &schema, &shards, &changes, args.allow_primary_vindex_change)?;
     let mut notes = Vec::new();
@@ -117,11 +125,15 @@ async fn apply(context: &Context, args: ApplyArgs) -> Result<()> {
         let txn = topology.unchanged(Txn::new(), &paths::keyspace(keyspace), record.revision);
         let txn = topology.none_after(txn, &paths::vschemas(), stored.revision);
         let txn = topology.none_after(txn, &paths::shards(keyspace), shards.revision);
+        // Who starts a workflow meanwhile has judged by the old one, and may not have been heard of here.
+        let txn = topology.none_after(txn, &paths::all_workflows(), workflows.revision);
+        failpoints.reach("vschema-judged").await.map_err(|Hit(point)| anyhow::anyhow!("failpoint {point}"))?;
         match topology.txn(topology.put(txn, &paths::vschema(keyspace), &wanted)?).await? {
             TxnOutcome::Committed { .. } => {}
             TxnOutcome::Refused { .. } => {
                 bail!(
-                    "VSchemas or shards were changed by someone else at the same time; nothing was applied, try again"
+                    "VSchemas, shards or workflows were changed by someone else at the same time; nothing was applied, try \
+                     again"
                 )
             }
         }
@@ -148,7 +160,13 @@ fn check_shards(
     if shards.names.is_empty() {
         return Ok(());
     }
-    let map = ShardMap::span(shards.names.clone()).with_context(|| format!("the serving shards of {keyspace}"))?;
+    let cure = || {
+        format!(
+            "the serving shards of keyspace {keyspace} must have each keyspace id once, or gateways refuse every statement (one \
+             that is missing is declared by `shardlift shard add`)"
+        )
+    };
+    let map = ShardMap::complete(shards.names.clone()).with_context(cure)?;
     if !schema.sharded && map.shards().len() > 1 {
         bail!("keyspace {keyspace} has {} serving shards, so its VSchema must be sharded", map.shards().len());
     }

@@ -6,7 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::error::TopologyError;
-use super::records::{CellRecord, Keyspace, Shard, Tablet};
+use super::records::{CellRecord, Keyspace, Shard, Tablet, Workflow};
 use super::store::{Compare, Txn, TxnOutcome};
 use super::{Path, Records, TRIES, Topology, Versioned, back_off, paths};
 use crate::model::workflow::TabletType;
@@ -79,14 +79,27 @@ impl Topology {
         self.create(&paths::keyspace(name), keyspace).await.map(drop)
     }
 
-    /// Takes a keyspace back, with its VSchema, that has no shards and no workflows.
+    /// Takes a keyspace back, with its VSchema, that has no shards and that no workflow reads, writes or numbers rows from.
     pub async fn remove_keyspace(&self, name: &KeyspaceName) -> Result<(), TopologyError> {
         let plan = || async move {
             let path = paths::keyspace(name);
             let found: Versioned<Keyspace> = self.need(&path).await?;
             self.refuse_children(name, &paths::shards(name), "shards").await?;
             self.refuse_children(name, &paths::workflows(name), "workflows").await?;
+            let workflows: Records<Workflow> = self.list(&paths::all_workflows()).await?;
+            let needs = |workflow: &Workflow| {
+                let spec = &workflow.spec;
+                spec.source_keyspace == *name || spec.options.global_keyspace.as_ref() == Some(name)
+            };
+            let needed =
+                names(workflows.records.iter().filter(|(_, found)| needs(&found.record)).map(|(path, _)| path));
+            if !needed.is_empty() {
+                return refuse(format!(
+                    "keyspace {name} is needed by workflows: {needed}; complete or cancel them first"
+                ));
+            }
             let txn = self.none_after(Txn::new(), &paths::shards(name), 0);
+            let txn = self.none_after(txn, &paths::all_workflows(), workflows.revision);
             let txn = self.none_after(txn, &paths::workflows(name), 0);
             let txn = self.unchanged(txn, &path, found.revision);
             let txn = self.delete(self.delete(txn, &path), &paths::vschema(name));

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::connect::Side;
 use crate::engine::places::{self, Places};
+use crate::failpoint::{Failpoints, Hit};
 use crate::model::switch::Direction;
 use crate::model::workflow::{Desired, WorkflowKind, WorkflowSpec};
-use crate::model::{NameError, TableName};
+use crate::model::{NameError, TableName, VSchema};
 use crate::mysql::Credentials;
 use crate::mysql::schema::{TableInfo, read_tables};
 use crate::sharding::vschema::KeyspaceSchema;
@@ -37,9 +38,17 @@ pub async fn create(
     credentials: &Credentials,
     request: &Request,
 ) -> Result<Created, WorkflowError> {
+    let failpoints = Failpoints::from_env().map_err(WorkflowError::Request)?;
     let mut spec = request.spec()?;
-    for keyspace in [&spec.source_keyspace, &spec.target_keyspace] {
-        topology.need::<Keyspace>(&paths::keyspace(keyspace)).await?;
+    // Held below as they are read here, before anything is judged by them: `super::held`.
+    let mut held = Vec::new();
+    for keyspace in BTreeSet::from([&spec.source_keyspace, &spec.target_keyspace]) {
+        let path = paths::keyspace(keyspace);
+        let revision = topology.need::<Keyspace>(&path).await?.revision;
+        held.push((path, Some(revision)));
+        let path = paths::vschema(keyspace);
+        let found = topology.get::<VSchema>(&path).await?;
+        held.push((path, found.map(|found| found.revision)));
     }
     let path = paths::workflow(&spec.target_keyspace, &spec.name);
     if topology.get::<Workflow>(&path).await?.is_some() {
@@ -90,7 +99,14 @@ pub async fn create(
         ..Workflow::new(spec, now())
     };
     // Nobody may have started another workflow on these tables since they were judged.
-    let txn = topology.none_after(topology.absent(Txn::new(), &path), &paths::all_workflows(), others.revision);
+    let mut txn = topology.none_after(topology.absent(Txn::new(), &path), &paths::all_workflows(), others.revision);
+    // Nor may it have become another question where their rows belong.
+    for (path, revision) in &held {
+        txn = match revision {
+            Some(revision) => topology.unchanged(txn, path, *revision),
+            None => topology.absent(txn, path),
+        };
+    }
     let txn = replacement.write(topology, topology.put(txn, &path, &workflow)?, &workflow.spec)?;
     // From now on both names of a table lead to where it is.
     let rules = paths::workflow_rules(&workflow.spec.target_keyspace, &workflow.spec.name);
@@ -98,6 +114,10 @@ pub async fn create(
         Some(moved) => topology.put(txn, &rules, &moved)?,
         None => txn,
     };
+    failpoints
+        .reach("start-judged")
+        .await
+        .map_err(|Hit(point)| WorkflowError::Request(format!("failpoint {point}")))?;
     match topology.txn(txn).await? {
         TxnOutcome::Committed { .. } => Ok(Created { workflow, warnings }),
         TxnOutcome::Refused { .. } => Err(WorkflowError::Changed),

@@ -5,6 +5,7 @@ pub mod control;
 pub mod create;
 pub mod fence;
 mod flows;
+pub mod held;
 mod leftover;
 pub mod preflight;
 pub mod repair;
@@ -46,8 +47,8 @@ pub enum WorkflowError {
         /// How many.
         count: usize,
     },
-    /// Another workflow was written at the same time.
-    #[error("another workflow was started or changed at the same time: try again")]
+    /// What it was judged by was written at the same time.
+    #[error("another workflow, or a VSchema, was changed at the same time; nothing was started: try again")]
     Changed,
     /// The topology.
     #[error(transparent)]

@@ -5,6 +5,7 @@
 
 mod cost;
 mod crash;
+mod held;
 mod journey;
 pub mod place;
 mod refusals;

@@ -10,7 +10,7 @@ mod read;
 mod references;
 mod schema;
 
-pub use self::plan::{Change, plan};
+pub use self::plan::{Change, moves, plan};
 pub use self::print::print;
 pub use self::read::{DocumentError, parse};
 pub use self::references::{References, find_sequence, references};

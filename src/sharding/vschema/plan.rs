@@ -72,6 +72,12 @@ fn compare<T: PartialEq>(what: String, old: Option<&T>, new: Option<&T>, moves_r
     Some(Change { what, kind, moves_rows })
 }
 
+/// Whether rows of a table would belong elsewhere by `new` than by `old`, or nobody could tell any more where. An unsharded
+/// keyspace has all its tables on its one shard, whether its VSchema names them or not.
+pub fn moves(old: &VSchema, new: &VSchema, table: &str) -> bool {
+    old.sharded != new.sharded || old.sharded && placement(old, table) != placement(new, table)
+}
+
 /// All that decides where a table's rows are.
 fn placement(vschema: &VSchema, name: &str) -> impl PartialEq {
     let table = vschema.tables.get(name);

@@ -10,7 +10,7 @@ use crate::harness::{Db, Running, Shardlift, TestCluster, until};
 use crate::scenario::PATIENCE;
 
 /// Customers and their orders are spread by customer, countries are whole on every shard.
-const VSCHEMA: &str = r#"{"sharded": true, "vindexes": {"xxhash": {"type": "xxhash"}}, "tables": {
+pub const VSCHEMA: &str = r#"{"sharded": true, "vindexes": {"xxhash": {"type": "xxhash"}}, "tables": {
     "customer": {"column_vindexes": [{"column": "customer_id", "name": "xxhash"}]},
     "corder": {"column_vindexes": [{"column": "customer_id", "name": "xxhash"}]},
     "country": {"type": "reference"}}}"#;

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use shardlift::local::{self, Account, InstallOptions, Mysqld, MysqldSpec, Ports};
 use shardlift::model::workflow::TabletType;
 use shardlift::mysql::endpoint::Endpoint;
-use shardlift::topology::records::{Keyspace, Owner, Shard, Tablet};
+use shardlift::topology::records::{Keyspace, Owner, Shard, Tablet, Workflow};
 use shardlift::topology::transfer::Document;
-use shardlift::topology::{Topology, TopologyError, paths};
+use shardlift::topology::{Topology, TopologyError, Txn, paths};
 
 use super::backend::Backend;
 
@@ -120,6 +120,13 @@ pub(super) async fn the_catalog_refuses_what_would_dangle(backend: &Backend) {
     {
         backend.must(line);
     }
+    // A workflow out of it still goes by its VSchema.
+    let (topology, path) = (backend.topology().await, paths::workflow(&"wide".parse().unwrap(), &"w".parse().unwrap()));
+    let spec = json!({"kind": "MoveTables", "source_keyspace": "commerce", "target_keyspace": "wide", "name": "w", "tables": [],
+        "options": {}});
+    topology.create(&path, &Workflow::new(serde_json::from_value(spec).unwrap(), 0)).await.unwrap();
+    no("keyspace remove commerce", "keyspace commerce is needed by workflows: w");
+    topology.txn(topology.delete(Txn::new(), &path)).await.unwrap();
     backend.must("keyspace remove commerce");
     assert_eq!(backend.must("topo list --format json").trim(), "[]");
     assert_eq!(backend.run("cell frob").status.code(), Some(2));
