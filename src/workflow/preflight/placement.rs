@@ -40,6 +40,9 @@ pub fn judge(spec: &WorkflowSpec, tables: &BTreeMap<String, TableInfo>, schemas:
             spec.tables.iter().for_each(|table| placed(keyspace, schema, table, tables, &mut findings));
         }
     }
+    if let Some(schema) = target.as_ref().filter(|schema| schema.sharded) {
+        findings.extend(spec.tables.iter().filter_map(|table| counts_apart(spec, schema, tables.get(table.as_str())?)));
+    }
     for (direction, from, into) in [(Direction::Forward, source, target), (Direction::Backward, target, source)] {
         let (out_of, to) = spec.sides(direction);
         let outcome = flows(spec, direction, out_of.shards, to.shards, from.as_ref(), into.as_ref());
@@ -141,19 +144,43 @@ fn placed(
     }
 }
 
+/// Warns of a column that each of several target shards would number for itself.
+fn counts_apart(spec: &WorkflowSpec, schema: &KeyspaceSchema, info: &TableInfo) -> Option<Finding> {
+    let shards = spec.target_shards.len();
+    let found = schema.tables.get(&info.name).filter(|found| found.primary_vindex().is_some())?;
+    let column = &info.columns.iter().find(|column| column.auto_increment)?.name;
+    let numbered = found.auto_increment.as_ref().is_some_and(|given| given.column.eq_ignore_ascii_case(column));
+    let keyspace = &spec.target_keyspace;
+    (shards > 1 && !numbered && !spec.options.sharded_auto_increment.leaves_out()).then(|| {
+        Finding::warn(
+            "auto-increment",
+            format!("table {} in keyspace {keyspace}", info.name),
+            format!(
+                "its column {column} is AUTO_INCREMENT and no sequence numbers it: each of {shards} shards would count for \
+                 itself, and rows of different shards get the same number"
+            ),
+            format!(
+                "before traffic is switched, declare a sequence for it in the VSchema: \"auto_increment\": {{\"column\": \
+                 \"{column}\", \"sequence\": …}} (`shardlift vschema apply {keyspace}`)"
+            ),
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::ShardName;
-    use crate::model::workflow::WorkflowOptions;
+    use crate::model::workflow::{AutoIncrementHandling, WorkflowOptions};
+    use crate::mysql::schema::ColumnInfo;
     use crate::sharding::vschema;
 
-    fn refused(on_ddl: OnDdl, sources: &str, targets: &str) -> bool {
+    const VSCHEMA: &str = r#"{"sharded": true, "vindexes": {"hash": {"type": "hash"}}, "tables": {
+        "corder": {"column_vindexes": [{"column": "customer_id", "name": "hash"}]}}}"#;
+
+    fn spec(sources: &str, targets: &str, options: WorkflowOptions) -> WorkflowSpec {
         let shards = |text: &str| text.split(' ').map(|name| name.parse().unwrap()).collect::<Vec<ShardName>>();
-        let text = r#"{"sharded": true, "vindexes": {"hash": {"type": "hash"}}, "tables": {
-            "corder": {"column_vindexes": [{"column": "customer_id", "name": "hash"}]}}}"#;
-        let schema = Some(Arc::new(KeyspaceSchema::new(&vschema::parse(text).unwrap()).unwrap()));
-        let spec = WorkflowSpec {
+        WorkflowSpec {
             kind: WorkflowKind::Reshard,
             source_keyspace: "customer".parse().unwrap(),
             target_keyspace: "customer".parse().unwrap(),
@@ -161,10 +188,18 @@ mod tests {
             target_shards: shards(targets),
             name: "w".parse().unwrap(),
             tables: vec!["corder".parse().unwrap()],
-            options: WorkflowOptions { on_ddl, ..WorkflowOptions::default() },
-        };
-        let schemas = Schemas { source: schema.clone(), target: schema };
-        let found = judge(&spec, &BTreeMap::new(), &schemas);
+            options,
+        }
+    }
+
+    fn found(spec: &WorkflowSpec, tables: &BTreeMap<String, TableInfo>, text: &str) -> Vec<Finding> {
+        let schema = Some(Arc::new(KeyspaceSchema::new(&vschema::parse(text).unwrap()).unwrap()));
+        judge(spec, tables, &Schemas { source: schema.clone(), target: schema })
+    }
+
+    fn refused(on_ddl: OnDdl, sources: &str, targets: &str) -> bool {
+        let spec = spec(sources, targets, WorkflowOptions { on_ddl, ..WorkflowOptions::default() });
+        let found = found(&spec, &BTreeMap::new(), VSCHEMA);
         found.iter().any(|finding| finding.refuses() && finding.check == "on-ddl")
     }
 
@@ -175,6 +210,46 @@ mod tests {
             assert_eq!(refused(on_ddl, "-80 80-", "0"), runs, "{on_ddl}");
             assert_eq!(refused(on_ddl, "-55 55-", "-80 80-"), runs, "{on_ddl}");
             assert!(!refused(on_ddl, "0", "-80 80-") && !refused(on_ddl, "-80 80-", "-40 40-80 80-c0 c0-"), "{on_ddl}");
+        }
+    }
+    #[test]
+    fn columns_that_shards_would_number_apart_are_told() {
+        let column = |name: &str, auto_increment| ColumnInfo {
+            name: name.into(),
+            data_type: "bigint".into(),
+            column_type: "bigint".into(),
+            auto_increment,
+            ..ColumnInfo::default()
+        };
+        let info = |counts| TableInfo {
+            name: "corder".into(),
+            columns: vec![column("order_id", counts), column("customer_id", false)],
+            ..TableInfo::default()
+        };
+        let told = |counts, targets: &str, handling, text: &str| {
+            let options = WorkflowOptions { sharded_auto_increment: handling, ..WorkflowOptions::default() };
+            let tables = BTreeMap::from([("corder".to_owned(), info(counts))]);
+            let found = found(&spec("0", targets, options), &tables, text);
+            found.into_iter().find(|finding| finding.check == "auto-increment")
+        };
+        let leave = AutoIncrementHandling::Leave;
+        let found = told(true, "-80 80-", leave, VSCHEMA).unwrap();
+        assert!(
+            !found.refuses() && found.to_string().contains("table corder in keyspace customer: its column order_id")
+        );
+        assert!(found.cure.contains(r#""auto_increment": {"column": "order_id""#), "{found}");
+        let numbered = |column: &str| {
+            let given = format!(r#"{{"auto_increment": {{"column": "{column}", "sequence": "s"}}, "column_vindexes""#);
+            VSCHEMA.replace(r#"{"column_vindexes""#, &given)
+        };
+        assert!(told(true, "-80 80-", leave, &numbered("customer_id")).is_some());
+        for (counts, targets, handling, text) in [
+            (false, "-80 80-", leave, VSCHEMA),
+            (true, "-", leave, VSCHEMA),
+            (true, "-80 80-", AutoIncrementHandling::Remove, VSCHEMA),
+            (true, "-80 80-", leave, numbered("ORDER_ID").as_str()),
+        ] {
+            assert_eq!(told(counts, targets, handling, text), None, "{counts} {targets} {handling} {text}");
         }
     }
 }
