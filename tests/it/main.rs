@@ -29,6 +29,7 @@ mod quoting;
 mod reshard;
 mod rules;
 mod scenario;
+mod schema;
 mod start;
 mod status;
 mod switch;

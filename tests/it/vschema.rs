@@ -7,7 +7,7 @@ use crate::harness::{Db, TestCluster};
 const VSCHEMA: &str = r#"{"sharded":true,"vindexes":{"xxhash":{"type":"xxhash"}},"tables":{"customer":{"column_vindexes":[{"column":"customer_id","name":"xxhash"}]}}}"#;
 
 /// Keyspace `commerce` on one shard, `customer` on two.
-async fn cluster() -> (TestCluster, [Db; 2]) {
+pub async fn cluster() -> (TestCluster, [Db; 2]) {
     let halves = |spec: &mut shardlift::local::cluster::ClusterSpec| {
         let customer = spec.keyspaces.iter_mut().find(|keyspace| keyspace.name.as_str() == "customer").unwrap();
         customer.shards = vec!["-80".parse().unwrap(), "80-".parse().unwrap()];
@@ -19,7 +19,7 @@ async fn cluster() -> (TestCluster, [Db; 2]) {
 }
 
 /// What each shard came to: `shard: statements, result`.
-fn results(said: &str) -> Vec<String> {
+pub fn results(said: &str) -> Vec<String> {
     let lines: Value = serde_json::from_str(said).unwrap();
     let lines = lines.as_array().unwrap().iter();
     lines.map(|line| format!("{}: {} {}", line["shard"], line["done"], line["result"]).replace('"', "")).collect()

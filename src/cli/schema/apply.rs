@@ -1,10 +1,12 @@
 //! `shardlift schema apply`: each statement on all shards at once, one statement after the other.
 //!
 //! How far each shard is stands in the topology until all are through, so that running the same again goes on where it
-//! stopped. MySQL's DDL is atomic: of a statement whose answer was lost, the tables tell whether it was run.
+//! stopped. MySQL's DDL is atomic: of a statement whose answer was lost, the shard's binlog tells whether it was run.
 //!
-//! Invariant: a statement is never run on a shard that has run it, and none is skipped on one that has not.
+//! Invariant: a statement is never run on a shard that has run it, and none is skipped on one that has not. Where that cannot
+//! be told nothing is run, and the operator is asked to look.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -12,13 +14,14 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::ApplyArgs;
+use super::logged::{self, Fate};
 use super::statements::{self, Statement};
-use super::{ApplyArgs, tables};
 use crate::cli::{Context, Listed, Outcome, document, primaries};
 use crate::failpoint::Failpoints;
-use crate::model::{KeyspaceName, ShardName};
+use crate::model::{DatabaseName, KeyspaceName, ShardName};
 use crate::mysql::admin::Session;
-use crate::mysql::{MysqlError, quote};
+use crate::mysql::{Login, quote};
 use crate::topology::records::{Keyspace, SchemaChange, ShardProgress, Tablet};
 use crate::topology::{Revision, Topology, Txn, paths};
 
@@ -44,10 +47,15 @@ impl Listed for Line {
     }
 }
 
+/// Error numbers of a statement that was broken off, perhaps at its very end: shutdown, commit, kill, binlog, kill.
+const BROKEN_OFF: [u16; 5] = [1053, 1180, 1317, 1598, 3169];
+
 /// A shard and a session on its primary.
 struct Target {
     shard: ShardName,
     session: Session,
+    login: Login,
+    database: DatabaseName,
     /// Whether it is to run the statement whose turn it is.
     due: bool,
     /// What failed, if anything.
@@ -75,7 +83,8 @@ pub(super) async fn run(context: &Context, args: ApplyArgs) -> Result<Outcome> {
     let opened = tablets.iter().map(|(shard, tablet)| open(context, keyspace, shard, tablet, args.timeout));
     let mut targets: Vec<Target> = join_all(opened).await.into_iter().collect::<Result<_>>()?;
     let (mut change, revision) = begin(&topology, keyspace, &statements, &shards, args.abandon_unfinished).await?;
-    let outcome = carry_out(&topology, keyspace, &statements, &mut targets, &mut change, revision, &failpoints).await;
+    let known = (&mut change, revision);
+    let outcome = carry_out(&topology, keyspace, &statements, &mut targets, known, &failpoints, args.timeout).await;
     let line = |target: &Target| {
         let done = change.shards.get(&target.shard).map_or(0, |progress| progress.done);
         let result = match target.result.as_str() {
@@ -120,7 +129,8 @@ async fn open(
         bail!("another `schema apply` is running on shard {keyspace}/{shard}; wait for it");
     }
     session.set_limit(timeout);
-    Ok(Target { shard: shard.clone(), session, due: false, result: String::new() })
+    let (shard, database) = (shard.clone(), tablet.database.clone());
+    Ok(Target { shard, session, login, database, due: false, result: String::new() })
 }
 
 /// The unfinished change of these statements, or a new one.
@@ -166,33 +176,43 @@ async fn carry_out(
     keyspace: &KeyspaceName,
     statements: &[Statement],
     targets: &mut [Target],
-    change: &mut SchemaChange,
-    mut revision: Revision,
+    (change, mut revision): (&mut SchemaChange, Revision),
     failpoints: &Failpoints,
+    limit: Duration,
 ) -> Result<()> {
     let path = paths::schema_change(keyspace);
     for (place, statement) in statements.iter().enumerate() {
+        let mut unknown = false;
         for target in targets.iter_mut() {
             let progress = change.shards.entry(target.shard.clone()).or_default();
             target.due = progress.done == place;
-            if !target.due {
-                continue;
-            }
-            let now = tables::digest(&mut target.session, &statement.tables).await;
-            let now = now.with_context(|| format!("shard {keyspace}/{}", target.shard))?;
-            match &progress.before {
-                Some(before) if *before != now => {
-                    *progress = ShardProgress { done: place + 1, before: None };
-                    target.due = false;
+            let fate = if target.due { settle(target, statement, progress, limit).await } else { Fate::DidNot };
+            match fate {
+                Fate::DidNot => {}
+                Fate::Ran => (*progress, target.due) = (done(place), false),
+                Fate::Unknown(why) => {
+                    target.result = doubt(keyspace, place, &why);
+                    unknown = true;
                 }
-                _ => progress.before = Some(now),
             }
+        }
+        if unknown {
+            topology.put_if(&path, change, revision).await?;
+            return Ok(());
+        }
+        let mut sent = BTreeMap::new();
+        for target in targets.iter_mut().filter(|target| target.due) {
+            let noted = logged::note(&mut target.session).await;
+            let noted = noted.with_context(|| format!("shard {keyspace}/{}", target.shard))?;
+            sent.insert(target.shard.clone(), logged::marked(&noted, &statement.sql));
+            change.shards.entry(target.shard.clone()).or_default().sent = Some(noted);
         }
         // Before anything is sent: whoever comes after a crash must know what may have been.
         revision = topology.put_if(&path, change, revision).await?;
-        let due = targets.iter_mut().filter(|target| target.due);
-        let run = join_all(due.map(|target| async {
-            let run = target.session.execute(&statement.sql).await;
+        failpoints.reach("schema-noted").await.map_err(|hit| anyhow::anyhow!("failpoint {}", hit.0))?;
+        let due = targets.iter_mut().filter_map(|target| Some((sent.get(&target.shard)?, target)));
+        let run = join_all(due.map(|(sql, target)| async move {
+            let run = target.session.execute(sql).await;
             (target, run)
         }));
         let (answers, mut failed) = (run.await, false);
@@ -200,11 +220,11 @@ async fn carry_out(
         for (target, run) in answers {
             let progress = change.shards.entry(target.shard.clone()).or_default();
             match run {
-                Ok(_) => *progress = ShardProgress { done: place + 1, before: None },
+                Ok(_) => *progress = done(place),
                 Err(error) => {
-                    // Where the server has said no it was not run; else the tables will tell.
-                    if matches!(error, MysqlError::Server { .. }) {
-                        progress.before = None;
+                    // Where the server has said no it was not run; else its binlog will tell.
+                    if error.code().is_some_and(|code| !BROKEN_OFF.contains(&code)) {
+                        progress.sent = None;
                     }
                     target.result = format!("statement {} failed: {error}", place + 1);
                     failed = true;
@@ -219,4 +239,30 @@ async fn carry_out(
     let txn = topology.delete(topology.unchanged(Txn::new(), &path, revision), &path);
     topology.txn(txn).await?;
     Ok(())
+}
+
+/// A shard that has run the statement at `place`.
+fn done(place: usize) -> ShardProgress {
+    ShardProgress { done: place + 1, ..ShardProgress::default() }
+}
+
+/// What became of a statement whose turn it is, if it was sent before.
+async fn settle(target: &mut Target, statement: &Statement, progress: &ShardProgress, limit: Duration) -> Fate {
+    match progress {
+        ShardProgress { before: Some(_), .. } => Fate::Unknown("an earlier release has sent it".into()),
+        ShardProgress { sent: Some(sent), .. } => {
+            let Target { session, login, database, .. } = target;
+            logged::fate(session, (login, database.as_str()), statement, sent, limit).await
+        }
+        _ => Fate::DidNot,
+    }
+}
+
+fn doubt(keyspace: &KeyspaceName, place: usize, why: &str) -> String {
+    let number = place + 1;
+    format!(
+        "statement {number} was sent here before, the answer was lost, and it may have been run or not: {why}; nothing was run \
+         now. Look at the tables here; where statement {number} was not run, on this shard or another, run it by hand, then \
+         apply those after it: `schema apply {keyspace} --abandon-unfinished`"
+    )
 }

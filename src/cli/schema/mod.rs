@@ -1,6 +1,7 @@
 //! `shardlift schema`: DDL on every shard of a keyspace, and what tables look like there.
 
 mod apply;
+mod logged;
 mod statements;
 mod tables;
 

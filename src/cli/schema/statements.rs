@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::gateway::sql::{Ddl, Kind, SqlMode, analyze, split};
+use crate::mysql::binlog::tokens::{Token, Tokens};
 
 /// A statement and the tables it defines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub(super) struct Statement {
     pub sql: String,
     /// The tables and views it names.
     pub tables: Vec<String>,
+    /// Whether servers log it as it was sent. They put DROP TABLE, views, and some tables' creation in words of their own.
+    pub verbatim: bool,
 }
 
 /// Takes a text apart. Only definitions of tables, indexes and views, each in the shard's own database.
@@ -40,12 +43,22 @@ pub(super) fn read(text: &str) -> Result<Vec<Statement>> {
         }
         tables.sort();
         tables.dedup();
-        statements.push(Statement { sql: sql.into(), tables });
+        let verbatim = match found.kind {
+            Kind::Ddl(Ddl::Truncate | Ddl::Index) => true,
+            Kind::Ddl(Ddl::Table) => begins_with(sql, &["ALTER", "RENAME"]),
+            _ => false,
+        };
+        statements.push(Statement { sql: sql.into(), tables, verbatim });
     }
     if statements.is_empty() {
         bail!("there is no statement");
     }
     Ok(statements)
+}
+
+fn begins_with(sql: &str, words: &[&str]) -> bool {
+    let first = Tokens::new(sql, false, false).next();
+    matches!(first, Some(Token::Word(first)) if words.iter().any(|word| word.eq_ignore_ascii_case(first)))
 }
 
 #[cfg(test)]
@@ -55,8 +68,17 @@ mod tests {
     #[test]
     fn definitions_are_told_from_the_rest() {
         let found = read("create table a (id int); -- x\nalter table b add index (c); drop view v, `w`;\n").unwrap();
+        let verbatim: Vec<bool> = found.iter().map(|statement| statement.verbatim).collect();
         let tables: Vec<Vec<String>> = found.into_iter().map(|statement| statement.tables).collect();
-        assert_eq!(tables, [vec!["a"], vec!["b"], vec!["v", "w"]]);
+        assert_eq!(
+            (tables, verbatim),
+            (vec![vec!["a".into()], vec!["b".into()], vec!["v".into(), "w".into()]], vec![false, true, false])
+        );
+        let verbatim = |sql| read(sql).unwrap()[0].verbatim;
+        assert!(
+            verbatim("/* x */ rename table a to b") && verbatim("create index i on a (b)") && verbatim("truncate a")
+        );
+        assert!(!verbatim("drop table a") && !verbatim("alter view v as select 1"));
         for (text, why) in [
             ("", "no statement"),
             ("create table a (id int); insert into a values (1)", "`insert into a values (1)` is no definition"),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::cli::{Context, Listed, Outcome, primaries};
 use crate::model::{KeyspaceName, ShardName};
@@ -67,19 +66,6 @@ async fn definition(session: &mut Session, table: &str) -> Result<Option<String>
         Err(error) if error.code() == Some(NO_SUCH_TABLE) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// What tells one state of these tables from another.
-pub(super) async fn digest(session: &mut Session, tables: &[String]) -> Result<String, MysqlError> {
-    let mut hash = Sha256::new();
-    for table in tables {
-        let create = definition(session, table).await?;
-        let lengths = [table.len(), create.as_ref().map_or(usize::MAX, String::len)];
-        lengths.iter().for_each(|length| hash.update(length.to_le_bytes()));
-        hash.update(table);
-        hash.update(create.unwrap_or_default());
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// `… AUTO_INCREMENT=7 …` stands in the line that closes the definition, before any comment.

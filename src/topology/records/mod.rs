@@ -19,7 +19,7 @@ pub use cluster::{CellRecord, Keyspace, Shard, Tablet};
 pub use mixes::{Mix, Mixes};
 pub use pause::Pause;
 pub use presence::{EnginePresence, GatewayPresence, Owner};
-pub use schema_change::{SchemaChange, ShardProgress};
+pub use schema_change::{SchemaChange, Sent, ShardProgress};
 pub use workflow::{Log, LogLine, Replaced, Status, Stopped, StreamStatus, TableStatus, Workflow};
 
 /// A kind of record. Stored as a JSON object with the field `version` beside the type's own.
