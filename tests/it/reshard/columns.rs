@@ -68,7 +68,7 @@ const KINDS: &[Kind] = &[
         values: BYTES,
     },
     Kind {
-        name: "varying",
+        name: "octets",
         column: "VARBINARY(8)",
         vindex: r#"{"type": "binary_md5"}"#,
         known: Known::Sql("CONV(LEFT(MD5(k), 2), 16, 10)"),
