@@ -212,6 +212,7 @@ mod tests {
             assert!(!refused(on_ddl, "0", "-80 80-") && !refused(on_ddl, "-80 80-", "-40 40-80 80-c0 c0-"), "{on_ddl}");
         }
     }
+
     #[test]
     fn columns_that_shards_would_number_apart_are_told() {
         let column = |name: &str, auto_increment| ColumnInfo {

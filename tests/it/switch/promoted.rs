@@ -3,12 +3,34 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use shardlift::local::Mysqld;
 use shardlift::model::switch::Direction;
 use shardlift::workflow::switch::ask::{Wanted, ask};
 
 use super::{TABLES, is_fenced, settled, small_tables};
-use crate::harness::{Db, TestCluster, until};
+use crate::harness::{Db, Running, TestCluster, until};
 use crate::scenario::{Move, PATIENCE, WHICH};
+
+/// Moves tables and switches traffic, while the only replica of `keyspace` hears of nothing from `point` on; the engine, and
+/// the replica's alias and server.
+async fn switch_unheard<'c>(cluster: &'c TestCluster, point: &str, keyspace: &str) -> (Running, String, &'c Mysqld) {
+    small_tables(&cluster.source_db()).await;
+    let held = cluster.folder().join("held");
+    let points = format!("{point}=hold:{}", held.display());
+    let shardlift = cluster.shardlift();
+    let engine = shardlift.with("SHARDLIFT_FAILPOINTS", &points).engine("one").await;
+    let moved = Move::start(cluster, TABLES, "").await;
+    moved.state("Running").await;
+    let mut tablets = cluster.tablets(keyspace, "0");
+    assert_eq!(tablets.len(), 2);
+    let (alias, server) = tablets.remove(1);
+    let asked = shardlift.start("ask", &format!("movetables switch-traffic {WHICH}"));
+    until(&format!("the switch is at {point}"), PATIENCE, async || held.exists().then_some(()).ok_or("not yet")).await;
+    cluster.db(server, keyspace).exec("STOP REPLICA").await;
+    fs::remove_file(&held).unwrap();
+    assert!(asked.ended().await.success());
+    (engine, alias, server)
+}
 
 /// A replica of the new side was given the closing of its fence and not its opening when it becomes the primary: it is opened
 /// all the same. The way back is not: what was read from the former primary and is lost may have been anything.
@@ -16,21 +38,9 @@ use crate::scenario::{Move, PATIENCE, WHICH};
 async fn a_new_primary_of_the_open_side_is_opened() {
     let cluster = TestCluster::with(|spec| spec.replicas = 1).await;
     let (source, target) = (cluster.source_db(), cluster.target_db());
-    small_tables(&source).await;
-    let held = cluster.folder().join("held");
-    let points = format!("before-open=hold:{}", held.display());
     let shardlift = cluster.shardlift();
-    let engine = shardlift.with("SHARDLIFT_FAILPOINTS", &points).engine("one").await;
-    let moved = Move::start(&cluster, TABLES, "").await;
-    moved.state("Running").await;
-    let tablets = cluster.tablets("customer", "0");
-    let [_, (alias, server)] = &tablets[..] else { panic!("{} tablets", tablets.len()) };
+    let (engine, alias, server) = switch_unheard(&cluster, "before-open", "customer").await;
     let replica = cluster.db(server, "customer");
-    let asked = shardlift.start("ask", &format!("movetables switch-traffic {WHICH}"));
-    until("the new side is about to be opened", PATIENCE, async || held.exists().then_some(()).ok_or("not yet")).await;
-    replica.exec("STOP REPLICA").await;
-    fs::remove_file(&held).unwrap();
-    assert!(asked.ended().await.success());
     assert!(!is_fenced(&target).await);
 
     server.promote().await.unwrap();
@@ -57,24 +67,10 @@ async fn a_new_primary_of_the_open_side_is_opened() {
 async fn the_way_back_begins_again_on_a_new_primary_that_does_not_know_where() {
     let cluster = TestCluster::with(|spec| spec.replicas = 1).await;
     let (source, target) = (cluster.source_db(), cluster.target_db());
-    small_tables(&source).await;
-    let held = cluster.folder().join("held");
-    let points = format!("before-ready=hold:{}", held.display());
     let shardlift = cluster.shardlift();
-    let engine = shardlift.with("SHARDLIFT_FAILPOINTS", &points).engine("one").await;
-    let moved = Move::start(&cluster, TABLES, "").await;
-    moved.state("Running").await;
-    let tablets = cluster.tablets("commerce", "0");
-    let [(former, _), (alias, server)] = &tablets[..] else { panic!("{} tablets", tablets.len()) };
+    let former = cluster.tablets("commerce", "0")[0].0.clone();
+    let (engine, alias, server) = switch_unheard(&cluster, "before-ready", "commerce").await;
     let replica = cluster.db(server, "commerce");
-    let asked = shardlift.start("ask", &format!("movetables switch-traffic {WHICH}"));
-    until("the way back is about to be given its place", PATIENCE, async || {
-        held.exists().then_some(()).ok_or("not yet")
-    })
-    .await;
-    replica.exec("STOP REPLICA").await;
-    fs::remove_file(&held).unwrap();
-    assert!(asked.ended().await.success());
     target.exec("INSERT INTO ledger VALUES (77, 7)").await;
     let arrived = async |db: &Db| match db.rows("SELECT v FROM ledger WHERE id = 77").await.is_empty() {
         false => Ok(()),
